@@ -1,0 +1,189 @@
+//! Every document key, blob key, queue and group in one table.
+use crate::id::{EventId, InstanceId, PoolId, RepoName, RolloutId, RunId, StackId};
+use crate::job::JobId;
+
+/// Intents: what people, clients and repositories ask. FIFO, a group per stack or repository.
+pub const INTENTS: &str = "intents.fifo";
+/// Reports of workers. FIFO, the same groups.
+pub const REPORTS: &str = "reports.fifo";
+/// The pool that the control plane serves itself: administrative runs.
+pub const CONTROL_POOL: &str = "control";
+
+#[must_use]
+pub fn stack_group(stack: &StackId) -> String {
+    format!("stack:{stack}")
+}
+#[must_use]
+pub fn repo_group(repo: &RepoName) -> String {
+    format!("repo:{repo}")
+}
+/// A pool's two queues: prioritized and blocking jobs …
+#[must_use]
+pub fn first_queue(pool: &PoolId) -> String {
+    format!("jobs-{pool}-first")
+}
+/// … and proposed and drift jobs.
+#[must_use]
+pub fn rest_queue(pool: &PoolId) -> String {
+    format!("jobs-{pool}-rest")
+}
+
+pub const HEADS: &str = "stacks/";
+#[must_use]
+pub fn head(stack: &StackId) -> String {
+    format!("stacks/{stack}/head.json")
+}
+#[must_use]
+pub fn stack_outputs(stack: &StackId) -> String {
+    format!("outputs/{stack}.json")
+}
+/// One small document per stack, for lists and search: a projection of its head.
+pub const SUMMARIES: &str = "summaries/";
+#[must_use]
+pub fn summary(stack: &StackId) -> String {
+    format!("summaries/{stack}.json")
+}
+#[must_use]
+pub fn resources(stack: &StackId) -> String {
+    format!("resources/{stack}.json")
+}
+pub const REPOS: &str = "repos/";
+#[must_use]
+pub fn repo(repo: &RepoName) -> String {
+    format!("repos/{repo}.json")
+}
+pub const RUNS: &str = "runs/";
+#[must_use]
+pub fn run(run: &RunId) -> String {
+    format!("runs/{run}.json")
+}
+/// The runs of one stack, oldest first: empty documents whose key is the fact.
+#[must_use]
+pub fn stack_runs(stack: &StackId) -> String {
+    format!("stack-runs/{stack}/")
+}
+#[must_use]
+pub fn stack_run(stack: &StackId, run: &RunId) -> String {
+    format!("stack-runs/{stack}/{run}")
+}
+pub const ROLLOUTS: &str = "rollouts/";
+#[must_use]
+pub fn rollout(rollout: &RolloutId) -> String {
+    format!("rollouts/{rollout}.json")
+}
+#[must_use]
+pub fn job(job: &JobId, part: &str) -> String {
+    format!("jobs/{job}/{part}")
+}
+#[must_use]
+pub fn job_spec(id: &JobId) -> String {
+    job(id, "spec")
+}
+#[must_use]
+pub fn job_claim(id: &JobId) -> String {
+    job(id, "claim")
+}
+#[must_use]
+pub fn job_control(id: &JobId) -> String {
+    job(id, "control")
+}
+#[must_use]
+pub fn job_result(id: &JobId) -> String {
+    job(id, "result")
+}
+/// What a worker that was declared lost had to say after all: evidence, changes nothing.
+#[must_use]
+pub fn job_late_result(id: &JobId) -> String {
+    job(id, "late-result")
+}
+pub const POOLS: &str = "pools/";
+#[must_use]
+pub fn instances(pool: &PoolId) -> String {
+    format!("pools/{pool}/instances/")
+}
+#[must_use]
+pub fn instance(pool: &PoolId, id: &InstanceId) -> String {
+    format!("pools/{pool}/instances/{id}.json")
+}
+/// Groups to wake once this minute has passed.
+pub const DUE: &str = "due/";
+#[must_use]
+pub fn due(minute: u64, group: &str) -> String {
+    format!("due/{minute:012}/{group}")
+}
+/// The minute and group of a due key.
+#[must_use]
+pub fn parse_due(key: &str) -> Option<(u64, &str)> {
+    let (minute, group) = key.strip_prefix(DUE)?.split_once('/')?;
+    Some((minute.parse().ok()?, group))
+}
+pub const AUDIT: &str = "audit/";
+#[must_use]
+pub fn audit(at: crate::time::UnixMs, id: &EventId) -> String {
+    format!("audit/{:015}-{id}", at.0)
+}
+#[must_use]
+pub fn quarantine(id: &str) -> String {
+    format!("quarantine/{id}")
+}
+/// What the definitions of one repository last became.
+#[must_use]
+pub fn definitions(repo: &RepoName) -> String {
+    format!("definitions/{repo}.json")
+}
+/// Who owns each slug, and who waits for whom, over all repositories.
+pub const CATALOG: &str = "index/catalog.json";
+/// What a push to one repository is routed by.
+#[must_use]
+pub fn repo_index(repo: &RepoName) -> String {
+    format!("index/repos/{repo}.json")
+}
+
+// Blobs.
+
+/// Parts of one step's log. A part's name is the offset of its first byte, so that a list of
+/// names is a table of contents: `logs/<run>/<job>/<step>/<offset, 12 digits>`.
+#[must_use]
+pub fn log_parts(job: &JobId, step: crate::job::Step) -> String {
+    format!("logs/{}/{job}/{}/", job.run, step.as_str())
+}
+#[must_use]
+pub fn log_part(job: &JobId, step: crate::job::Step, offset: u64) -> String {
+    format!("{}{offset:012}", log_parts(job, step))
+}
+/// All logs of a run.
+#[must_use]
+pub fn run_logs(run: &RunId) -> String {
+    format!("logs/{run}/")
+}
+/// Work tree and plan, handed from plan to apply; deleted when the run ends.
+#[must_use]
+pub fn plan_archive(job: &JobId) -> String {
+    format!("plans/{}/{job}.tar.zst", job.run)
+}
+/// The stripped plan ([`crate::changes::Changes`]).
+#[must_use]
+pub fn plan_changes(job: &JobId) -> String {
+    format!("changes/{}/{job}.json", job.run)
+}
+/// Values of outputs, sensitive ones included: as private as a state file.
+#[must_use]
+pub fn output_values(stack: &StackId, job: &JobId) -> String {
+    format!("private/outputs/{stack}/{job}.json")
+}
+#[must_use]
+pub fn resource_list(job: &JobId) -> String {
+    format!("state-lists/{}/{job}.json", job.run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_keys_sort_by_minute_and_parse_back() {
+        assert!(due(9, "stack:b") < due(10, "stack:a"));
+        assert_eq!(parse_due(&due(29_922_375, "stack:a-b")), Some((29_922_375, "stack:a-b")));
+        assert_eq!(parse_due("due/x/y"), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! What is decided, and nothing else: plain total functions from documents to documents.
+//!
+//! No clock, no randomness, no I/O, no async, no AWS; `clippy.toml` beside this crate says so and
+//! the build holds it. Shells load what a decision [`wants`](stack::wants), call it, commit the
+//! head that it returns with one conditional write, and deliver the effects that the head lists.
+pub mod changes;
+pub mod definition;
+pub mod id;
+pub mod instance;
+pub mod job;
+pub mod keys;
+pub mod run;
+pub mod time;

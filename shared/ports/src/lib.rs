@@ -1,0 +1,28 @@
+//! What handlers may touch, as traits named by role; the swap loop; the fakes.
+//!
+//! A port's errors are the few that any implementation can show, plus [`Fault`]. No SDK type, no
+//! SQL, no path crosses this line.
+pub mod blobs;
+pub mod cas;
+pub mod clock;
+pub mod docs;
+pub mod fault;
+pub mod forge;
+pub mod presence;
+pub mod queues;
+pub mod secrets;
+
+pub use blobs::Blobs;
+pub use cas::Change;
+pub use clock::Clock;
+pub use docs::{Docs, Expect, Found, Listed, PutError, Version};
+pub use fault::Fault;
+pub use forge::{ChangedFiles, Source};
+pub use presence::{Evidence, Presence};
+pub use queues::{Delivery, Outgoing, Queues};
+pub use secrets::Secrets;
+
+#[cfg(feature = "fakes")]
+pub mod contract;
+#[cfg(feature = "fakes")]
+pub mod fake;
