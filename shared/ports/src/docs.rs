@@ -44,7 +44,10 @@ pub struct Listed {
 /// At most this many keys come back from one `list`, as on S3.
 pub const LIST_MAX: usize = 1_000;
 
-/// Documents by key. Keys are at most 1,024 bytes of UTF-8 and sort by bytes.
+/// A longer key, or an empty one, is refused as `Poison`.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
+/// Documents by key. Keys are at most [`KEY_BYTES_MAX`] bytes of UTF-8 and sort by bytes.
 #[async_trait]
 pub trait Docs: Send + Sync {
     async fn get(&self, key: &str) -> Result<Option<Found>, Fault>;

@@ -27,6 +27,8 @@ pub struct Delivery {
 
 /// A FIFO queue forgets a deduplication id after this.
 pub const DEDUP_WINDOW_MS: u64 = 300_000;
+/// A standard queue refuses a longer delay as `Poison`.
+pub const DELAY_MAX_MS: u64 = 900_000;
 /// At most this many messages come from one `receive`.
 pub const RECEIVE_MAX: usize = 10;
 /// A message received this often without being deleted moves to the queue's dead letters. It
@@ -58,7 +60,9 @@ pub trait Queues: Send + Sync {
     ) -> Result<Vec<Delivery>, Fault>;
     /// Acknowledges. A receipt whose visibility has passed may delete nothing; that succeeds too.
     async fn delete(&self, queue: &str, receipt: &str) -> Result<(), Fault>;
-    /// Invisible for this long from now on; 0 hands the message back at once.
+    /// Invisible for this long from now on; 0 hands the message back at once. If the receipt's
+    /// visibility has passed, 0 succeeds (it is back already) and anything else is `Retryable`:
+    /// whoever holds the receipt must stop (rule A7).
     async fn extend(&self, queue: &str, receipt: &str, visibility_ms: u64) -> Result<(), Fault>;
     /// Messages waiting, roughly: those in flight are not counted.
     async fn depth(&self, queue: &str) -> Result<u64, Fault>;

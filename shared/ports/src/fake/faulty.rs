@@ -1,0 +1,201 @@
+//! Any port, failing by plan.
+use super::faults::{Faults, Strike};
+use crate::blobs::Blobs;
+use crate::docs::{Docs, Expect, Found, Listed, PutError, Version};
+use crate::fault::Fault;
+use crate::forge::{ChangedFiles, CommitInfo, Source};
+use crate::presence::{Evidence, Presence};
+use crate::queues::{Delivery, Outgoing, Queues};
+use crate::secrets::Secrets;
+use async_trait::async_trait;
+use std::sync::Arc;
+use windlass_core::id::{InstanceId, RepoName, Sha};
+use windlass_core::job::Claim;
+
+/// A port whose calls are counted, recorded and struck by a [`Faults`] plan.
+pub struct Faulty<P: ?Sized> {
+    inner: Arc<P>,
+    faults: Faults,
+}
+
+impl<P: ?Sized> Clone for Faulty<P> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), faults: self.faults.clone() }
+    }
+}
+
+impl<P: ?Sized> Faulty<P> {
+    #[must_use]
+    pub fn new(inner: Arc<P>, faults: &Faults) -> Self {
+        Self { inner, faults: faults.clone() }
+    }
+    /// What is wrapped, for looking at it without being struck.
+    #[must_use]
+    pub fn inner(&self) -> &Arc<P> {
+        &self.inner
+    }
+
+    /// `call` runs unless the strike comes before it; futures do nothing until awaited.
+    async fn run<T, E: Struck>(
+        &self,
+        name: String,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        let (number, strike) = self.faults.next(name.clone());
+        let lost =
+            |what: &str| Fault::retryable(format!("the {what} of call {number} ({name}) was lost"));
+        match strike {
+            None => call.await,
+            Some(Strike::Before | Strike::CrashBefore) => Err(E::from(lost("request"))),
+            Some(Strike::After | Strike::CrashAfter) => {
+                let _ = call.await;
+                Err(E::from(lost("reply")))
+            }
+            Some(Strike::Repeated) => {
+                // A call that failed by itself has nothing to meet again.
+                call.await?;
+                Err(E::conflict().unwrap_or_else(|| E::from(lost("reply"))))
+            }
+        }
+    }
+}
+
+/// Errors that a strike can make.
+trait Struck: From<Fault> + Send {
+    fn conflict() -> Option<Self> {
+        None
+    }
+}
+impl Struck for Fault {}
+impl Struck for PutError {
+    fn conflict() -> Option<Self> {
+        Some(PutError::Conflict)
+    }
+}
+
+#[async_trait]
+impl<P: Docs + ?Sized> Docs for Faulty<P> {
+    async fn get(&self, key: &str) -> Result<Option<Found>, Fault> {
+        self.run(format!("docs.get {key}"), self.inner.get(key)).await
+    }
+    async fn put(&self, key: &str, expect: Expect, body: Vec<u8>) -> Result<Version, PutError> {
+        self.run(format!("docs.put {key}"), self.inner.put(key, expect, body)).await
+    }
+    async fn delete(&self, key: &str, expect: &Version) -> Result<(), PutError> {
+        self.run(format!("docs.delete {key}"), self.inner.delete(key, expect)).await
+    }
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Fault> {
+        self.run(format!("docs.list {prefix}"), self.inner.list(prefix, after, limit)).await
+    }
+}
+
+#[async_trait]
+impl<P: Queues + ?Sized> Queues for Faulty<P> {
+    async fn send(&self, queue: &str, message: Outgoing) -> Result<(), Fault> {
+        self.run(format!("queues.send {queue}"), self.inner.send(queue, message)).await
+    }
+    async fn receive(
+        &self,
+        queue: &str,
+        max: usize,
+        wait_ms: u64,
+        visibility_ms: u64,
+    ) -> Result<Vec<Delivery>, Fault> {
+        let call = self.inner.receive(queue, max, wait_ms, visibility_ms);
+        self.run(format!("queues.receive {queue}"), call).await
+    }
+    async fn delete(&self, queue: &str, receipt: &str) -> Result<(), Fault> {
+        self.run(format!("queues.delete {queue}"), self.inner.delete(queue, receipt)).await
+    }
+    async fn extend(&self, queue: &str, receipt: &str, visibility_ms: u64) -> Result<(), Fault> {
+        let call = self.inner.extend(queue, receipt, visibility_ms);
+        self.run(format!("queues.extend {queue}"), call).await
+    }
+    async fn depth(&self, queue: &str) -> Result<u64, Fault> {
+        self.run(format!("queues.depth {queue}"), self.inner.depth(queue)).await
+    }
+}
+
+#[async_trait]
+impl<P: Blobs + ?Sized> Blobs for Faulty<P> {
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Fault> {
+        self.run(format!("blobs.put {key}"), self.inner.put(key, body)).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.run(format!("blobs.get {key}"), self.inner.get(key)).await
+    }
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        self.run(format!("blobs.list {prefix}"), self.inner.list(prefix, after, limit)).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), Fault> {
+        self.run(format!("blobs.delete {key}"), self.inner.delete(key)).await
+    }
+}
+
+#[async_trait]
+impl<P: Secrets + ?Sized> Secrets for Faulty<P> {
+    async fn get(&self, name: &str) -> Result<Option<String>, Fault> {
+        self.run(format!("secrets.get {name}"), self.inner.get(name)).await
+    }
+    async fn set(&self, name: &str, value: &str) -> Result<(), Fault> {
+        self.run(format!("secrets.set {name}"), self.inner.set(name, value)).await
+    }
+    async fn remove(&self, name: &str) -> Result<bool, Fault> {
+        self.run(format!("secrets.remove {name}"), self.inner.remove(name)).await
+    }
+    async fn names(&self) -> Result<Vec<String>, Fault> {
+        self.run("secrets.names".to_owned(), self.inner.names()).await
+    }
+}
+
+#[async_trait]
+impl<P: Presence + ?Sized> Presence for Faulty<P> {
+    async fn worker(&self, worker: &InstanceId) -> Result<Evidence, Fault> {
+        self.run(format!("presence.worker {worker}"), self.inner.worker(worker)).await
+    }
+    async fn tool(&self, claim: &Claim) -> Result<Evidence, Fault> {
+        self.run("presence.tool".to_owned(), self.inner.tool(claim)).await
+    }
+    async fn end_tool(&self, claim: &Claim) -> Result<(), Fault> {
+        self.run("presence.end_tool".to_owned(), self.inner.end_tool(claim)).await
+    }
+}
+
+#[async_trait]
+impl<P: Source + ?Sized> Source for Faulty<P> {
+    async fn branches(&self, repo: &RepoName) -> Result<Vec<(String, Sha)>, Fault> {
+        self.run(format!("source.branches {repo}"), self.inner.branches(repo)).await
+    }
+    async fn changed(
+        &self,
+        repo: &RepoName,
+        base: Option<&Sha>,
+        head: &Sha,
+    ) -> Result<ChangedFiles, Fault> {
+        let call = self.inner.changed(repo, base, head);
+        self.run(format!("source.changed {repo} {}", head.short()), call).await
+    }
+    async fn commit(&self, repo: &RepoName, sha: &Sha) -> Result<Option<CommitInfo>, Fault> {
+        let call = self.inner.commit(repo, sha);
+        self.run(format!("source.commit {repo} {}", sha.short()), call).await
+    }
+    async fn resolve(&self, repo: &RepoName, name: &str) -> Result<Option<Sha>, Fault> {
+        self.run(format!("source.resolve {repo} {name}"), self.inner.resolve(repo, name)).await
+    }
+    async fn read(&self, repo: &RepoName, sha: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.run(format!("source.read {repo} {path}"), self.inner.read(repo, sha, path)).await
+    }
+    async fn files(&self, repo: &RepoName, sha: &Sha) -> Result<Vec<String>, Fault> {
+        self.run(format!("source.files {repo} {}", sha.short()), self.inner.files(repo, sha)).await
+    }
+}
