@@ -3,11 +3,18 @@
 //! No clock, no randomness, no I/O, no async, no AWS; `clippy.toml` beside this crate says so and
 //! the build holds it. Shells load what a decision [`wants`](stack::wants), call it, commit the
 //! head that it returns with one conditional write, and deliver the effects that the head lists.
+pub mod audit;
 pub mod changes;
 pub mod definition;
+pub mod effect;
+pub mod event;
 pub mod id;
 pub mod instance;
 pub mod job;
 pub mod keys;
+pub mod rollout;
 pub mod run;
+pub mod stack;
+pub mod summary;
 pub mod time;
+pub mod verdict;

@@ -1,0 +1,124 @@
+//! What a decision wants done: data, listed in the head until it is known to be done.
+//!
+//! Every effect is a no-op at its receiver the second time, because it is named by ids that derive
+//! from the event that caused it (rules A1–A4). Effects go out in stages: facts that others read
+//! ([`Stage::Facts`]) before messages that make them look (rule D1).
+use crate::audit::AuditEntry;
+use crate::event::{RepoEnvelope, StackEnvelope};
+use crate::id::{EffectId, PoolId, RunId};
+use crate::job::{Claim, Class, Control, JobId, JobSpec};
+use crate::rollout::Rollout;
+use crate::run::Run;
+use crate::stack::StackOutputs;
+use crate::time::UnixMs;
+use serde::{Deserialize, Serialize};
+
+/// One entry of an outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: EffectId,
+    /// When it was first owed: a minute later the tick comes back for it.
+    pub at: UnixMs,
+    pub effect: Effect,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Effect {
+    /// `outputs/<stack>.json`, upward.
+    PutOutputs {
+        outputs: Box<StackOutputs>,
+    },
+    /// `runs/<id>.json`, upward, and its line under `stack-runs/`.
+    PutRun {
+        run: Box<Run>,
+    },
+    /// The rollout document, created once; then one `Queue` event per run, from what is stored.
+    PutRollout {
+        rollout: Box<Rollout>,
+    },
+    /// The spec, created once; then a pointer on the pool's queue.
+    SendJob {
+        spec: Box<JobSpec>,
+    },
+    /// A pointer again: it may have been lost.
+    SendPointer {
+        job: JobId,
+        pool: PoolId,
+        class: Class,
+    },
+    /// Create the claim as a tombstone; tell this stack whether it won (rule B6).
+    Withdraw {
+        job: JobId,
+    },
+    /// Leave a word for the worker that holds the job.
+    Control {
+        job: JobId,
+        control: Control,
+    },
+    /// Void the holder's record, create the result `lost`, report it (rules B2, B4).
+    DeclareLost {
+        job: JobId,
+        claim: Claim,
+        cause: String,
+    },
+    ToStack {
+        event: Box<StackEnvelope>,
+    },
+    ToRepo {
+        event: Box<RepoEnvelope>,
+    },
+    Audit {
+        entry: Box<AuditEntry>,
+    },
+    /// Wake this group once the minute has passed.
+    Due {
+        minute: u64,
+    },
+    /// Delete what only the run needed: plan archives.
+    CleanUp {
+        run: RunId,
+    },
+}
+
+/// Effects of an earlier stage are delivered before those of a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// What others may read.
+    Facts,
+    /// Messages and everything else.
+    Rest,
+}
+
+impl Effect {
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Effect::PutOutputs { .. } | Effect::PutRun { .. } => Stage::Facts,
+            _ => Stage::Rest,
+        }
+    }
+    /// True for a message that must not overtake facts that failed to be stored.
+    #[must_use]
+    pub fn waits_for_facts(&self) -> bool {
+        matches!(self, Effect::ToStack { .. } | Effect::ToRepo { .. })
+    }
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Effect::PutOutputs { .. } => "put_outputs",
+            Effect::PutRun { .. } => "put_run",
+            Effect::PutRollout { .. } => "put_rollout",
+            Effect::SendJob { .. } => "send_job",
+            Effect::SendPointer { .. } => "send_pointer",
+            Effect::Withdraw { .. } => "withdraw",
+            Effect::Control { .. } => "control",
+            Effect::DeclareLost { .. } => "declare_lost",
+            Effect::ToStack { .. } => "to_stack",
+            Effect::ToRepo { .. } => "to_repo",
+            Effect::Audit { .. } => "audit",
+            Effect::Due { .. } => "due",
+            Effect::CleanUp { .. } => "clean_up",
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `stacks/<slug>/head.json`: all mutable state of one stack, changed by its actor alone.
+use crate::definition::StackDef;
+use crate::effect::{Effect, Entry};
+use crate::id::{EffectId, EventId, RunId, Sha, StackId};
+use crate::job::{Delta, Outputs};
+use crate::run::{Commit, Run, RunType, StateName};
+use crate::time::UnixMs;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Events remembered in the head itself. Only a cache: what an event made tells of it too (A1).
+pub const RECENT_MAX: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackHead {
+    pub stack: StackId,
+    /// Rises with each decision that changed anything; projections carry it.
+    pub revision: u64,
+    pub defined: Defined,
+    pub lock: Option<Lock>,
+    /// The blocking run that has the stack: past QUEUED, not terminal.
+    pub active: Option<Run>,
+    /// Blocking runs in QUEUED, in order of arrival.
+    pub queue: Vec<Run>,
+    /// Proposed runs that are not terminal.
+    pub proposed: Vec<Run>,
+    /// Newest commit of the tracked branch that this stack was told of.
+    pub tracked: Option<Commit>,
+    pub outputs: Option<StackOutputs>,
+    /// Newest tracked, destroy or task run: its state is the stack's.
+    pub last: Option<LastRun>,
+    pub recent: VecDeque<Recent>,
+    pub outbox: Vec<Entry>,
+    /// The earliest minute that `due/` was asked to wake this group at.
+    pub due_minute: Option<u64>,
+}
+
+/// Whether the stack is there. A head outlives its stack as a tombstone that answers (rule D3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Defined {
+    /// Something was sent before the definition; nothing runs.
+    NotYet,
+    Yes {
+        def: Box<StackDef>,
+        commit: Sha,
+        revision: u64,
+    },
+    /// It left the definitions and its resources are being destroyed first.
+    Leaving {
+        def: Box<StackDef>,
+        revision: u64,
+    },
+    Gone {
+        revision: u64,
+    },
+}
+
+impl Defined {
+    #[must_use]
+    pub fn def(&self) -> Option<&StackDef> {
+        match self {
+            Defined::Yes { def, .. } | Defined::Leaving { def, .. } => Some(def),
+            Defined::NotYet | Defined::Gone { .. } => None,
+        }
+    }
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        match self {
+            Defined::NotYet => 0,
+            Defined::Yes { revision, .. }
+            | Defined::Leaving { revision, .. }
+            | Defined::Gone { revision } => *revision,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    pub by: String,
+    pub note: Option<String>,
+    pub at: UnixMs,
+    pub until: Option<UnixMs>,
+}
+
+/// `outputs/<stack>.json`: what the last successful apply left, for dependents and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackOutputs {
+    pub stack: StackId,
+    pub run: RunId,
+    pub outputs: Outputs,
+    /// Blob key of the list of resources.
+    pub resources_key: Option<String>,
+    pub head_revision: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    pub id: RunId,
+    pub kind: RunType,
+    pub state: StateName,
+    pub since: UnixMs,
+    pub delta: Option<Delta>,
+    pub commit: Commit,
+}
+
+/// An event that was decided, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    pub id: EventId,
+    pub answer: Answer,
+}
+
+/// What became of an event; the API waits for a command's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// It took effect, and made or moved this run.
+    Done { run: Option<RunId> },
+    /// It came late or twice: nothing to do.
+    Stale { why: String },
+    /// The state does not allow it; the sentence is for a person.
+    Refused { why: String },
+    /// A run or lock that it names does not exist.
+    NotFound { why: String },
+}
+
+impl StackHead {
+    #[must_use]
+    pub fn new(stack: &StackId) -> Self {
+        Self {
+            stack: stack.clone(),
+            revision: 0,
+            defined: Defined::NotYet,
+            lock: None,
+            active: None,
+            queue: Vec::new(),
+            proposed: Vec::new(),
+            tracked: None,
+            outputs: None,
+            last: None,
+            recent: VecDeque::new(),
+            outbox: Vec::new(),
+            due_minute: None,
+        }
+    }
+    /// Runs that are not terminal, the active one first.
+    pub fn open(&self) -> impl Iterator<Item = &Run> {
+        self.active.iter().chain(&self.queue).chain(&self.proposed)
+    }
+    #[must_use]
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.open().find(|run| run.id() == id)
+    }
+    pub(crate) fn run_mut(&mut self, id: &RunId) -> Option<&mut Run> {
+        let all = self.active.iter_mut().chain(&mut self.queue).chain(&mut self.proposed);
+        all.into_iter().find(|run| run.id() == id)
+    }
+    #[must_use]
+    pub fn answer_to(&self, event: &EventId) -> Option<&Answer> {
+        self.recent.iter().rev().find(|known| known.id == *event).map(|known| &known.answer)
+    }
+    pub(crate) fn remember(&mut self, id: &EventId, answer: Answer) {
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { id: id.clone(), answer });
+    }
+    /// Adds an effect under an id of its own: the head's revision is new with each decision.
+    pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
+        let id = EffectId(format!("{}-{}-{}", self.stack, self.revision, self.outbox.len()));
+        self.outbox.push(Entry { id, at: now, effect });
+    }
+}

@@ -1,0 +1,16 @@
+//! One stack, one actor: everything that happens to a stack, decided on its head.
+//!
+//! [`wants`] names what to load, [`decide`] answers with the next head: state and owed effects in
+//! one document, so that one conditional write commits both.
+mod command;
+mod decide;
+mod facts;
+mod head;
+mod release;
+mod result;
+mod spec;
+mod sweep;
+
+pub use decide::{Decision, decide};
+pub use facts::{Attempted, Facts, Record, Wants, wants};
+pub use head::{Answer, Defined, LastRun, Lock, RECENT_MAX, Recent, StackHead, StackOutputs};

@@ -1,0 +1,114 @@
+//! How an attempt ended, and what that means to its run.
+use super::decide::{Turn, stale};
+use super::head::{Answer, StackOutputs};
+use crate::effect::Effect;
+use crate::id::Digest;
+use crate::job::{Delta, JobResult, Outputs, Phase, PlanRef, Verdict};
+use crate::run::{Event, FailReason, Planned, RunType, gate};
+use std::collections::BTreeSet;
+
+impl Turn<'_> {
+    /// Applies an attempt's only verdict. Whoever finds it, however often: late ones are stale.
+    pub(super) fn result(&mut self, result: &JobResult) -> Answer {
+        let id = result.job.run.clone();
+        let job = (&result.job).into();
+        let Some(run) = self.head.run(&id) else { return stale("the run has ended") };
+        if run.state.job() != Some(job) {
+            return stale(format!("the run is {} by now", run.state.name()));
+        }
+        let event = match &result.verdict {
+            Verdict::Ok if result.job.phase == Phase::Plan => match self.planned(result) {
+                Ok(event) => event,
+                Err(reason) => Event::Broke { job, reason },
+            },
+            Verdict::Ok => Event::Done { job },
+            Verdict::Failed { step, reason } => {
+                Event::Broke { job, reason: FailReason::Step { step: *step, text: reason.clone() } }
+            }
+            Verdict::Interrupted => Event::Interrupted { job },
+            Verdict::Lost { cause } => Event::Lost { job, cause: cause.clone() },
+            Verdict::Cancelled => Event::Withdrawn { job },
+        };
+        self.note_facts(result);
+        if result.verdict == Verdict::Ok {
+            self.publish_outputs(result);
+        }
+        self.told(&id, &event)
+    }
+
+    /// What the run keeps of a result, whatever follows.
+    fn note_facts(&mut self, result: &JobResult) {
+        let Some(run) = self.head.run_mut(&result.job.run) else { return };
+        run.tool_ms += result.tool_ms;
+        run.delta = result.delta.or(run.delta);
+        if result.changes_key.is_some() {
+            run.changes_key.clone_from(&result.changes_key);
+        }
+        if result.tool_version.is_some() {
+            run.tool_version.clone_from(&result.tool_version);
+        }
+        run.warnings.extend(result.warnings.iter().cloned());
+    }
+
+    fn planned(&self, result: &JobResult) -> Result<Event, FailReason> {
+        let Some(run) = self.head.run(&result.job.run) else { return Err(FailReason::NotDefined) };
+        let def = self.head.defined.def().ok_or(FailReason::NotDefined)?;
+        let plan = match (&result.plan, run.new.kind) {
+            (Some(plan), _) => plan.clone(),
+            // A preview hands nothing over: there is nothing to apply.
+            (None, RunType::Proposed) => PlanRef { key: String::new(), digest: Digest::default() },
+            (None, _) => {
+                let text = "the worker handed over no plan".to_owned();
+                return Err(FailReason::Step { step: crate::job::Step::Planning, text });
+            }
+        };
+        let planned = Planned {
+            plan,
+            round: result.job.round,
+            delta: result.delta.unwrap_or(Delta::default()),
+            warnings: result.warnings.clone(),
+        };
+        let gate = gate(
+            run.new.kind,
+            &planned,
+            result.changes,
+            run.new.force_apply,
+            def.autodeploy,
+            self.head.lock.is_some(),
+            &self.facts.verdict,
+        );
+        Ok(Event::Planned { job: (&result.job).into(), planned, gate })
+    }
+
+    /// After an apply or a destroy: what dependents may use from now on, and what changed.
+    fn publish_outputs(&mut self, result: &JobResult) {
+        let outputs = match (result.job.phase, &result.outputs) {
+            (Phase::Apply, Some(outputs)) => outputs.clone(),
+            (Phase::Destroy, _) => Outputs::default(),
+            _ => return,
+        };
+        let before = self.head.outputs.as_ref().map(|known| &known.outputs.values);
+        let changed: BTreeSet<String> = match before {
+            None => outputs.values.keys().cloned().collect(),
+            Some(before) => {
+                let names = before.keys().chain(outputs.values.keys());
+                names
+                    .filter(|name| before.get(*name) != outputs.values.get(*name))
+                    .cloned()
+                    .collect()
+            }
+        };
+        let published = StackOutputs {
+            stack: self.head.stack.clone(),
+            run: result.job.run.clone(),
+            outputs,
+            resources_key: result.resources_key.clone(),
+            head_revision: self.head.revision,
+        };
+        self.head.outputs = Some(published.clone());
+        self.owe(Effect::PutOutputs { outputs: Box::new(published) });
+        if let Some(run) = self.head.run_mut(&result.job.run) {
+            run.changed_outputs = changed;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What time brings: jobs that nobody claimed, workers that fell silent, locks that expire.
+//!
+//! The sweep, not "the next worker", is the guarantee (rule B5). It works with the pool at zero.
+use super::decide::{Turn, done};
+use super::facts::{Attempted, Record};
+use super::head::Answer;
+use crate::effect::Effect;
+use crate::job::{Claim, JobId, LEASE_MS, UNCLAIMED_MS};
+use crate::rollout::Heard;
+use crate::run::{Event, Run};
+use crate::time::{MINUTE_MS, UnixMs};
+
+/// What to do about one job in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// All is well, or it is too early to say.
+    Wait,
+    /// Send the pointer again: it may have been lost.
+    PointerAgain,
+    /// Nobody will finish it: say so, under this cause.
+    DeclareLost { cause: String },
+    /// Its worker is silent and what it does can't be repeated: keep the stack and wait.
+    Silence,
+}
+
+/// Judges one attempt without a result. Pure, so that every row is a test.
+#[must_use]
+pub(super) fn look(
+    job: &JobId,
+    attempted: &Attempted,
+    pointer_at: UnixMs,
+    silent_since: Option<UnixMs>,
+    deadline: UnixMs,
+    now: UnixMs,
+) -> Look {
+    let (claim, record, worker_gone, tool_gone) = match attempted {
+        Attempted::Unclaimed if now.since_ms(pointer_at) >= UNCLAIMED_MS => {
+            return Look::PointerAgain;
+        }
+        // A tombstone whose news got lost is the withdrawal's own business.
+        Attempted::Unclaimed | Attempted::Claimed { claim: Claim::Tombstone { .. }, .. } => {
+            return Look::Wait;
+        }
+        Attempted::Claimed { claim, record, worker_gone, tool_gone } => {
+            (claim, record, worker_gone, *tool_gone)
+        }
+    };
+    let Claim::Held { worker, epoch, .. } = claim else { return Look::Wait };
+    let gone = match (worker_gone, record) {
+        (Some(cause), _) => Some(cause.clone()),
+        (None, Some(Record { instance, .. })) if !instance.holds(*epoch, job) => {
+            Some(format!("{worker} started anew without it"))
+        }
+        (None, Some(Record { age_ms, .. })) if *age_ms >= LEASE_MS => {
+            Some(format!("{worker} has not renewed its lease for {} s", age_ms / 1_000))
+        }
+        (None, None) => Some(format!("{worker} left no record")),
+        (None, Some(_)) => None,
+    };
+    let Some(cause) = gone else { return Look::Wait };
+    if job.phase.repeatable() {
+        return Look::DeclareLost { cause };
+    }
+    // "Lapsed" is never "provably gone": until the tool is, the stack stays taken (rule E1).
+    let proven = tool_gone && (worker_gone.is_some() || silent_long(silent_since, now));
+    if proven || now > deadline {
+        return Look::DeclareLost { cause };
+    }
+    Look::Silence
+}
+
+/// A worker that is only cut off may still bring its result: it gets a minute after its tool ended.
+fn silent_long(since: Option<UnixMs>, now: UnixMs) -> bool {
+    since.is_some_and(|since| now.since_ms(since) >= MINUTE_MS)
+}
+
+impl Turn<'_> {
+    pub(super) fn sweep(&mut self) -> Answer {
+        self.head.due_minute = None;
+        self.changed = true;
+        self.expire_lock();
+        self.hear_all_parents();
+        let jobs: Vec<JobId> = self.head.open().filter_map(Run::job).collect();
+        for job in jobs {
+            self.sweep_job(&job);
+        }
+        done(None)
+    }
+
+    fn sweep_job(&mut self, job: &JobId) {
+        if let Some(result) = self.facts.results.get(job) {
+            self.result(&result.clone());
+            return;
+        }
+        let Some(attempted) = self.facts.attempts.get(job).cloned() else { return };
+        let (Some(run), Some(def)) = (self.head.run(&job.run), self.head.defined.def()) else {
+            return;
+        };
+        let silent = run.state.held().and_then(|held| held.silent);
+        let pointer_at = run.pointer_at.unwrap_or(run.since);
+        let limit_ms = def.timeouts.run_ms + crate::definition::KILL_GRACE_MS + LEASE_MS;
+        let (pool, class) = (def.worker_pool.clone(), run.class());
+        let canceling = matches!(run.state, crate::run::State::Canceling { .. });
+        let claimed_at = match &attempted {
+            Attempted::Claimed { claim: Claim::Held { at, .. }, .. } => *at,
+            _ => pointer_at,
+        };
+        let deadline = claimed_at.plus_ms(limit_ms);
+        match look(job, &attempted, pointer_at, silent, deadline, self.now) {
+            Look::Wait => {}
+            Look::PointerAgain if canceling => self.owe(Effect::Withdraw { job: job.clone() }),
+            Look::PointerAgain => {
+                if let Some(run) = self.head.run_mut(&job.run) {
+                    run.pointer_at = Some(self.now);
+                }
+                self.owe(Effect::SendPointer { job: job.clone(), pool, class });
+            }
+            Look::Silence => {
+                let _ = self.move_run(&job.run, &Event::Silent { job: job.into(), at: self.now });
+            }
+            Look::DeclareLost { cause } => {
+                if let Attempted::Claimed { claim, .. } = attempted {
+                    self.owe(Effect::DeclareLost { job: job.clone(), claim, cause });
+                }
+            }
+        }
+    }
+
+    fn expire_lock(&mut self) {
+        let over = self.head.lock.as_ref().and_then(|l| l.until).is_some_and(|t| t <= self.now);
+        if over {
+            self.head.lock = None;
+        }
+    }
+
+    /// Outcomes come in any order relative to the runs that wait for them (rule D1).
+    fn hear_all_parents(&mut self) {
+        let (facts, mut heard) = (self.facts, false);
+        for run in &mut self.head.queue {
+            for parent in run.new.waits.keys().cloned().collect::<Vec<_>>() {
+                let Some(known) = facts.newest(&parent).filter(|k| k.state.terminal()) else {
+                    continue;
+                };
+                let outcome = super::decide::outcome(known);
+                let news = Heard { try_no: known.new.try_no, outcome };
+                heard |= crate::rollout::hear(&mut run.new.waits, &parent, news);
+            }
+        }
+        self.changed |= heard;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::{Instance, Slot};
+    use crate::job::{Attempt, Phase};
+
+    const NOW: UnixMs = UnixMs(10_000_000);
+
+    fn job(phase: Phase) -> JobId {
+        JobId { run: "r".into(), phase, round: 0, attempt: Attempt(1) }
+    }
+    fn record(epoch: u64, slot: Slot, age_ms: u64) -> Option<Record> {
+        let instance = Instance {
+            id: "w1".into(),
+            pool: "p".into(),
+            epoch,
+            slots: vec![slot],
+            drain: None,
+            registered_at: UnixMs(0),
+            version: String::new(),
+            pid: None,
+        };
+        Some(Record { instance, age_ms })
+    }
+    fn claimed(record: Option<Record>, worker_gone: Option<&str>, tool_gone: bool) -> Attempted {
+        let claim = Claim::Held {
+            pool: "p".into(),
+            worker: "w1".into(),
+            epoch: 1,
+            group: None,
+            at: UnixMs(0),
+        };
+        let worker_gone = worker_gone.map(str::to_owned);
+        Attempted::Claimed { claim, record, worker_gone, tool_gone }
+    }
+    fn lost(cause: &str) -> Look {
+        Look::DeclareLost { cause: cause.into() }
+    }
+
+    #[test]
+    fn looks_at_every_kind_of_attempt() {
+        let busy = |phase| Slot::Busy { job: job(phase) };
+        let late = NOW.0 + 1;
+        use Phase::{Apply, Plan};
+        let dead = Some("it was killed");
+        let lapsed = "w1 has not renewed its lease for 120 s";
+        let anew = "w1 started anew without it";
+        #[rustfmt::skip]
+        let table = [
+            // name                                 phase  attempted                                              pointer_s silent deadline expect
+            ("just sent",                           Plan,  Attempted::Unclaimed,                                         1, None,    late, Look::Wait),
+            ("nobody came",                         Plan,  Attempted::Unclaimed,                                        60, None,    late, Look::PointerAgain),
+            ("alive",                               Plan,  claimed(record(1, busy(Plan), 119_999), None, false),       300, None,    late, Look::Wait),
+            ("a plan lapsed",                       Plan,  claimed(record(1, busy(Plan), 120_000), None, false),         0, None,    late, lost(lapsed)),
+            ("a plan's worker is dead",             Plan,  claimed(record(1, busy(Plan), 0), dead, false),               0, None,    late, lost("it was killed")),
+            ("void already",                        Plan,  claimed(record(2, Slot::Idle, 0), None, false),               0, None,    late, lost(anew)),
+            ("an apply lapsed, tool unknown",       Apply, claimed(record(1, busy(Apply), 120_000), None, false),        0, None,    late, Look::Silence),
+            ("an apply's worker is dead",           Apply, claimed(record(1, busy(Apply), 0), dead, false),              0, None,    late, Look::Silence),
+            ("and its tool too",                    Apply, claimed(record(1, busy(Apply), 0), dead, true),               0, None,    late, lost("it was killed")),
+            ("lapsed, tool ended, cut off?",        Apply, claimed(record(1, busy(Apply), 120_000), None, true),         0, Some(1), late, Look::Silence),
+            ("… for more than a minute",            Apply, claimed(record(1, busy(Apply), 120_000), None, true),         0, Some(60),late, lost(lapsed)),
+            ("the run's own time has passed",       Apply, claimed(record(1, busy(Apply), 120_000), None, false),        0, Some(60), 0,   lost(lapsed)),
+            ("no record at all",                    Apply, claimed(None, None, false),                                   0, None,    late, Look::Silence),
+        ];
+        for (name, phase, attempted, pointer_s, silent_s, deadline, expect) in table {
+            let ago = |s: u64| UnixMs(NOW.0 - s * 1_000);
+            let silent = silent_s.map(ago);
+            let got = look(&job(phase), &attempted, ago(pointer_s), silent, UnixMs(deadline), NOW);
+            assert_eq!(got, expect, "{name}");
+        }
+    }
+}
