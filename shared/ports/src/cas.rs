@@ -160,3 +160,167 @@ fn encode<T: Serialize>(
     serde_json::to_vec(&stored)
         .map_err(|e| Fault::poison_from(format!("the document {key} does not serialise"), e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeClock, Faults, Faulty, MemDocs, Strike};
+    use std::sync::Arc;
+
+    const KEY: &str = "count.json";
+
+    fn faulty(faults: &Faults) -> Faulty<MemDocs> {
+        Faulty::new(Arc::new(MemDocs::new(FakeClock::default().shared())), faults)
+    }
+
+    async fn count(docs: &dyn Docs, write_id: &str) -> Result<u64, Fault> {
+        update(docs, KEY, write_id, |n: Option<&u64>| {
+            let n = n.copied().unwrap_or(0) + 1;
+            Ok(Change::Write(n, n))
+        })
+        .await
+    }
+
+    async fn stored(docs: &Faulty<MemDocs>) -> Option<(u64, u64)> {
+        let loaded = load::<u64>(&**docs.inner(), KEY).await.unwrap();
+        loaded.map(|loaded| (loaded.value, loaded.revision))
+    }
+
+    /// The first write of a document and a later one, with every way in which a call can fail:
+    /// what the caller hears, and that one call never counts twice.
+    #[tokio::test]
+    async fn a_lost_reply_counts_once() {
+        for earlier in [0, 1] {
+            // Calls: get, put and, after a conflict, the read-back.
+            for (call, strike, hears, counted) in [
+                (1, Strike::Before, None, 0),
+                (2, Strike::Before, None, 0),
+                (2, Strike::After, None, 1),
+                (2, Strike::Repeated, Some(1), 1),
+            ] {
+                let faults = Faults::none();
+                let docs = faulty(&faults);
+                for n in 0..earlier {
+                    count(&docs, &format!("earlier {n}")).await.unwrap();
+                }
+                let before = faults.calls();
+                faults.replan(move |n, _| (n == before + call).then_some(strike));
+                let heard = count(&docs, "w").await;
+                let case = format!("{call} {strike:?} after {earlier}");
+                match (&heard, hears) {
+                    (Ok(n), Some(more)) => assert_eq!(*n, earlier + more, "{case}"),
+                    (Err(fault), None) => assert!(fault.is_retryable(), "{case}"),
+                    _ => panic!("{case}: {heard:?}"),
+                }
+                let total = earlier + counted;
+                assert_eq!(stored(&docs).await.unwrap_or_default(), (total, total), "{case}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_outcome_stays_retryable() {
+        // The put landed, its reply was lost, and so is the read-back.
+        let faults = Faults::by(|n, _| match n {
+            2 => Some(Strike::Repeated),
+            3 => Some(Strike::Before),
+            _ => None,
+        });
+        let docs = faulty(&faults);
+        assert!(count(&docs, "w").await.unwrap_err().is_retryable());
+        assert_eq!(stored(&docs).await, Some((1, 1)));
+        let faults = Faults::by(|n, _| match n {
+            1 => Some(Strike::Repeated),
+            2 => Some(Strike::Before),
+            _ => None,
+        });
+        let docs = faulty(&faults);
+        assert!(create(&docs, KEY, "w", &1_u64).await.unwrap_err().is_retryable());
+        assert_eq!(create(&docs, KEY, "w", &1_u64).await.unwrap(), None);
+    }
+
+    /// Somebody writes between every load and its commit.
+    #[tokio::test]
+    async fn gives_up_after_so_many_lost_races() {
+        for (races, succeeds) in [(CAS_ATTEMPTS_MAX - 1, true), (CAS_ATTEMPTS_MAX, false)] {
+            let faults = Faults::none();
+            let docs = faulty(&faults);
+            let (mut rival, mut decided) = (0_u64, 0);
+            let store = docs.inner().clone();
+            let outcome = update(&docs, KEY, "w", |n: Option<&u64>| {
+                decided += 1;
+                if rival < u64::from(races) {
+                    rival += 1;
+                    overtake(&store, rival);
+                }
+                Ok(Change::Write(n.copied().unwrap_or(0) + 100, ()))
+            })
+            .await;
+            assert_eq!(outcome.is_ok(), succeeds);
+            assert!(outcome.is_ok() || outcome.is_err_and(|fault| fault.is_retryable()));
+            assert_eq!(decided, CAS_ATTEMPTS_MAX);
+            let ours = if succeeds { 100 } else { 0 };
+            let (value, _) = stored(&docs).await.unwrap();
+            assert_eq!(value, u64::from(races) + ours, "the rival's writes are all there");
+        }
+    }
+
+    /// The memory store never really waits, so its futures end at the first poll.
+    fn overtake(store: &MemDocs, value: u64) {
+        let write = async {
+            let before = load::<u64>(store, KEY).await.unwrap();
+            let at = before.as_ref().map(|b| (&b.version, b.revision));
+            assert!(commit(store, KEY, at, &value, &format!("rival {value}")).await.unwrap());
+        };
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::pin!(write).as_mut().poll(&mut context).is_ready());
+    }
+
+    #[tokio::test]
+    async fn create_recognises_its_own_earlier_try() {
+        for (strike, first) in
+            [(None, true), (Some(Strike::Repeated), true), (Some(Strike::After), false)]
+        {
+            let faults = Faults::by(move |n, _| strike.filter(|_| n == 1));
+            let docs = faulty(&faults);
+            let heard = create(&docs, KEY, "mine", &1_u64).await;
+            assert_eq!(matches!(heard, Ok(None)), first, "{strike:?}: {heard:?}");
+            assert_eq!(create(&docs, KEY, "mine", &1_u64).await.unwrap(), None, "{strike:?}");
+            assert_eq!(create(&docs, KEY, "other", &2_u64).await.unwrap(), Some(1), "{strike:?}");
+            assert_eq!(stored(&docs).await, Some((1, 1)), "{strike:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn raise_never_lowers() {
+        let docs = faulty(&Faults::none());
+        for (write, expected) in [(3, 3), (2, 3), (3, 3), (5, 5), (4, 5)] {
+            raise(&docs, KEY, &format!("w{write}"), |n: &u64| *n, &write).await.unwrap();
+            assert_eq!(stored(&docs).await.map(|(value, _)| value), Some(expected), "{write}");
+        }
+        let (_, revision) = stored(&docs).await.unwrap();
+        assert_eq!(revision, 2, "what is not newer is not written");
+    }
+
+    #[tokio::test]
+    async fn keeping_writes_nothing_and_a_refusal_passes_through() {
+        let docs = faulty(&Faults::none());
+        let keep = |_: Option<&u64>| Ok(Change::Keep("kept"));
+        assert_eq!(update(&docs, KEY, "w", keep).await.unwrap(), "kept");
+        let refuse = |_: Option<&u64>| Err::<Change<u64, ()>, _>(Fault::poison("no"));
+        assert!(!update(&docs, KEY, "w", refuse).await.unwrap_err().is_retryable());
+        assert_eq!(docs.inner().writes(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_parse_is_poison() {
+        for body in
+            [&b"not json"[..], b"{}", br#"{"schema":1,"revision":1,"write_id":"w","value":"x"}"#]
+        {
+            let docs = faulty(&Faults::none());
+            docs.put(KEY, crate::Expect::Absent, body.into()).await.unwrap();
+            assert!(!count(&docs, "w").await.unwrap_err().is_retryable());
+            assert!(!load::<u64>(&docs, KEY).await.unwrap_err().is_retryable());
+        }
+    }
+}

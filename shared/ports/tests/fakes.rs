@@ -1,0 +1,154 @@
+//! The fakes keep the ports' promises, and the fault injector does what its plan says.
+#![cfg(feature = "fakes")]
+use std::sync::Arc;
+use windlass_core::time::UnixMs;
+use windlass_ports::clock::SystemClock;
+use windlass_ports::contract::{self, Ground, RealTime, queues::Yard};
+use windlass_ports::fake::{
+    FakeClock, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets, Strike,
+};
+use windlass_ports::{Docs, Expect, Fault, Found, Listed, Outgoing, PutError, Queues, Version};
+
+fn clock() -> FakeClock {
+    FakeClock::at(UnixMs(1_700_000_000_000))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents() {
+    let clock = clock();
+    let docs = Arc::new(MemDocs::new(clock.shared()));
+    contract::docs::all(&Ground::new(docs, "t", clock)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_by_a_fake_clock() {
+    let clock = clock();
+    let queues = Arc::new(MemQueues::new(clock.shared()));
+    queues.set_receives_max(3);
+    let ground = Ground::new(queues as Arc<dyn Queues>, "t", clock);
+    contract::queues::all(&Yard { ground, receives_max: 3, waits: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_by_the_real_clock() {
+    let queues = Arc::new(MemQueues::waiting(Arc::new(SystemClock)));
+    let ground = Ground::new(queues as Arc<dyn Queues>, "t", RealTime);
+    let yard = Yard { ground, receives_max: 3, waits: true };
+    tokio::join!(
+        contract::queues::wakes_on_send(&yard),
+        contract::queues::wakes_when_the_group_is_free(&yard),
+        contract::queues::wakes_on_a_lapse(&yard),
+        contract::queues::a_lapse_gives_back_in_order(&yard),
+        contract::queues::nothing_is_lost_or_doubled(&yard),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_and_secrets() {
+    contract::blobs::all(&Ground::new(Arc::new(MemBlobs::new()), "t", clock())).await;
+    contract::secrets::all(&Ground::new(Arc::new(MemSecrets::new()), "t", clock())).await;
+}
+
+/// What one create under each strike answers, and what is stored then.
+#[tokio::test]
+async fn a_strike_falls_before_or_after_the_effect() {
+    for (strike, answer, stored) in [
+        (None, "ok", true),
+        (Some(Strike::Before), "retryable", false),
+        (Some(Strike::After), "retryable", true),
+        (Some(Strike::Repeated), "conflict", true),
+        (Some(Strike::CrashBefore), "retryable", false),
+        (Some(Strike::CrashAfter), "retryable", true),
+    ] {
+        let docs = Arc::new(MemDocs::new(clock().shared()));
+        let faults = Faults::by(move |n, _| strike.filter(|_| n == 1));
+        let faulty = Faulty::new(docs.clone(), &faults);
+        let got = match faulty.put("k", Expect::Absent, vec![]).await {
+            Ok(_) => "ok",
+            Err(PutError::Conflict) => "conflict",
+            Err(PutError::Fault(Fault::Retryable { .. })) => "retryable",
+            Err(PutError::Fault(Fault::Poison { .. })) => "poison",
+        };
+        assert_eq!((got, docs.dump().contains_key("k")), (answer, stored), "{strike:?}");
+        let crashed = matches!(strike, Some(Strike::CrashBefore | Strike::CrashAfter));
+        assert_eq!(faulty.get("k").await.is_err(), crashed, "{strike:?}");
+        faults.revive();
+        assert!(faulty.get("k").await.is_ok(), "{strike:?}");
+        assert_eq!(faults.calls(), 3);
+    }
+}
+
+#[tokio::test]
+async fn all_ports_share_one_count_and_one_trace() {
+    let clock = clock();
+    let faults = Faults::at(3, Strike::CrashAfter);
+    let docs = Faulty::new(Arc::new(MemDocs::new(clock.shared())), &faults);
+    let queues = Faulty::new(Arc::new(MemQueues::new(clock.shared())), &faults);
+    docs.put("a", Expect::Absent, vec![]).await.unwrap();
+    docs.get("a").await.unwrap();
+    assert!(queues.send("q", Outgoing::default()).await.is_err());
+    assert!(faults.crashed() && docs.get("a").await.is_err());
+    assert_eq!(queues.inner().peek("q").len(), 1);
+    assert_eq!(
+        faults.story(),
+        "   1 docs.put a\n   2 docs.get a\n   3 queues.send q  <- CrashAfter\n   \
+         4 docs.get a  <- CrashBefore\n"
+    );
+}
+
+#[tokio::test]
+async fn a_seed_strikes_the_same_calls_again_and_about_as_many_as_told() {
+    let strikes = async |seed| {
+        let faults = Faults::seeded(seed, 100);
+        let docs = Faulty::new(Arc::new(MemDocs::new(clock().shared())), &faults);
+        for _ in 0..2_000 {
+            let _ = docs.get("a").await;
+        }
+        let calls = faults.trace().into_iter();
+        calls.filter_map(|call| call.strike.map(|s| (call.number, s))).collect::<Vec<_>>()
+    };
+    let first = strikes(7).await;
+    assert_eq!(first, strikes(7).await);
+    assert_ne!(first, strikes(8).await);
+    assert!((120..280).contains(&first.len()), "{}", first.len());
+}
+
+/// A store whose last writer wins.
+struct LastWins(MemDocs);
+
+#[async_trait::async_trait]
+impl Docs for LastWins {
+    async fn get(&self, key: &str) -> Result<Option<Found>, Fault> {
+        self.0.get(key).await
+    }
+    async fn put(&self, key: &str, _: Expect, body: Vec<u8>) -> Result<Version, PutError> {
+        let found = self.0.get(key).await?;
+        let expect = found.map_or(Expect::Absent, |found| Expect::At(found.version));
+        self.0.put(key, expect, body).await
+    }
+    async fn delete(&self, key: &str, expect: &Version) -> Result<(), PutError> {
+        self.0.delete(key, expect).await
+    }
+    async fn list(&self, p: &str, after: Option<&str>, n: usize) -> Result<Vec<Listed>, Fault> {
+        self.0.list(p, after, n).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_has_teeth() {
+    let docs = Arc::new(LastWins(MemDocs::new(clock().shared())));
+    let ground = Arc::new(Ground::new(docs as Arc<dyn Docs>, "t", clock()));
+    let row = |n: usize| {
+        let ground = ground.clone();
+        tokio::spawn(async move {
+            match n {
+                0 => contract::docs::creates_once(&ground).await,
+                1 => contract::docs::swaps_what_it_saw(&ground).await,
+                _ => contract::docs::one_of_fifty_creates(&ground).await,
+            }
+        })
+    };
+    for n in 0..3 {
+        assert!(row(n).await.is_err(), "row {n} let it pass");
+    }
+}
