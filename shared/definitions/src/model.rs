@@ -1,0 +1,117 @@
+//! What goes in and what comes out: files and the world around them; definitions.
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_core::definition::{EnvVar, FileMount, Hooks, StackDef};
+use windlass_core::id::{PoolId, RepoName, SpaceId, StackId};
+
+/// The space above all others; it always exists.
+pub const ROOT_SPACE: &str = "root";
+/// The pool of stacks that name none; it always exists.
+pub const DEFAULT_POOL: &str = "default";
+
+/// One definition file of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// From the root of the repository.
+    pub path: String,
+    pub text: String,
+}
+
+/// What exists outside of the repository whose files are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// Stacks of other repositories, administrative ones included.
+    pub stacks: BTreeMap<StackId, OtherStack>,
+    /// Spaces that other repositories declare.
+    pub spaces: BTreeMap<SpaceId, OtherSpace>,
+    /// Spaces in which this repository may define, with all below them. The first repository's
+    /// is `root`.
+    pub granted: BTreeSet<SpaceId>,
+    /// Pools that exist anyway, or are declared elsewhere.
+    pub pools: BTreeSet<PoolId>,
+    /// Names of all secrets; None: not known, nothing is checked.
+    pub secrets: Option<BTreeSet<String>>,
+    /// All repositories and their default branches; None: not known.
+    pub repositories: Option<BTreeMap<RepoName, String>>,
+}
+
+impl Default for World {
+    /// One repository, which owns everything, and nothing known about secrets.
+    fn default() -> Self {
+        Self {
+            stacks: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+            granted: BTreeSet::from([ROOT_SPACE.into()]),
+            pools: BTreeSet::new(),
+            secrets: None,
+            repositories: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherStack {
+    pub repository: RepoName,
+    /// The stacks that it waits for.
+    pub depends_on: Vec<StackId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherSpace {
+    pub repository: RepoName,
+    pub parent: SpaceId,
+}
+
+/// What one repository declares, complete and checked; every list is sorted by slug.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definitions {
+    #[serde(default)]
+    pub spaces: Vec<SpaceDef>,
+    #[serde(default)]
+    pub worker_pools: Vec<PoolDef>,
+    /// As declared; the stacks have them merged in already.
+    #[serde(default)]
+    pub contexts: Vec<ContextDef>,
+    #[serde(default)]
+    pub stacks: Vec<StackDef>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceDef {
+    pub slug: SpaceId,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    pub parent: SpaceId,
+    /// Other repositories that may define in this space and below it.
+    #[serde(default)]
+    pub repositories: Vec<RepoName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolDef {
+    pub slug: PoolId,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    pub space: SpaceId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextDef {
+    pub slug: String,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+    #[serde(default)]
+    pub priority: i64,
+    pub space: SpaceId,
+    #[serde(default)]
+    pub env: Vec<EnvVar>,
+    #[serde(default)]
+    pub files: Vec<FileMount>,
+    #[serde(default)]
+    pub hooks: Hooks,
+}
