@@ -194,10 +194,74 @@ pub fn slug(name: &str) -> String {
     slug
 }
 
-/// The administrative stack of a repository.
+/// The stack that reconciles a repository's definitions. It applies additions and changes by
+/// itself; its plan warns, and so waits for a person, when a stack with state would go.
+#[must_use]
+pub fn administrative(repo: &RepoName, branch: &str) -> StackDef {
+    let slug = administrative_slug(repo);
+    StackDef {
+        name: slug.0.clone(),
+        slug,
+        description: format!("The definitions in {repo}: stacks, contexts, spaces, pools"),
+        space: "root".into(),
+        repository: repo.clone(),
+        branch: branch.to_owned(),
+        project_root: String::new(),
+        additional_project_globs: vec![],
+        labels: BTreeSet::from(["administrative".to_owned()]),
+        tool: Tool::Windlass,
+        version: None,
+        workspace: "default".to_owned(),
+        worker_pool: crate::keys::CONTROL_POOL.into(),
+        autodeploy: true,
+        protect_from_deletion: true,
+        on_delete: OnDelete::Keep,
+        timeouts: Timeouts::default(),
+        env: vec![],
+        files: vec![],
+        hooks: Hooks::default(),
+        drift: None,
+        depends_on: vec![],
+        manage_state: false,
+        administrative: true,
+    }
+}
+
+/// The administrative stack's slug.
 #[must_use]
 pub fn administrative_slug(repo: &RepoName) -> StackId {
     StackId(format!("{}-definitions", slug(&repo.0)))
+}
+
+/// A stack with every default, for tests of any module.
+#[cfg(test)]
+pub(crate) fn fixture(slug: &str) -> StackDef {
+    StackDef {
+        slug: slug.into(),
+        name: slug.to_owned(),
+        description: String::new(),
+        space: "root".into(),
+        repository: "infra".into(),
+        branch: "main".to_owned(),
+        project_root: slug.to_owned(),
+        additional_project_globs: vec![],
+        labels: BTreeSet::new(),
+        tool: Tool::Auto,
+        version: None,
+        workspace: "default".to_owned(),
+        worker_pool: "default".into(),
+        autodeploy: true,
+        protect_from_deletion: false,
+        on_delete: OnDelete::Keep,
+        timeouts: Timeouts::default(),
+        env: vec![],
+        files: vec![],
+        hooks: Hooks::default(),
+        drift: None,
+        depends_on: vec![],
+        manage_state: true,
+        administrative: false,
+    }
 }
 
 #[cfg(test)]

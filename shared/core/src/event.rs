@@ -11,6 +11,32 @@ use serde::{Deserialize, Serialize};
 /// so it is a loop. (A rollout's chain grows by two hops per level of dependents.)
 pub const HOPS_MAX: u32 = 512;
 
+/// A message on the intents queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum Intent {
+    Stack(StackEnvelope),
+    Repo(RepoEnvelope),
+}
+
+impl Intent {
+    #[must_use]
+    pub fn id(&self) -> &EventId {
+        match self {
+            Intent::Stack(envelope) => &envelope.id,
+            Intent::Repo(envelope) => &envelope.id,
+        }
+    }
+    /// The FIFO group that it belongs to.
+    #[must_use]
+    pub fn group(&self) -> String {
+        match self {
+            Intent::Stack(envelope) => crate::keys::stack_group(&envelope.stack),
+            Intent::Repo(envelope) => crate::keys::repo_group(&envelope.repo),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackEnvelope {
     pub id: EventId,

@@ -1,9 +1,9 @@
 //! One small document per stack for lists, facets and search: a projection of its head.
 use crate::definition::DependsOn;
 use crate::id::{RepoName, SpaceId, StackId};
+use crate::run::Commit;
 use crate::run::StateName;
 use crate::stack::{LastRun, Lock, StackHead};
-use crate::run::Commit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

@@ -38,8 +38,11 @@ pub struct Pending {
     pub at: UnixMs,
     pub push: Push,
     pub commit: Commit,
-    /// It was routed by the last good definitions, because a person has to confirm the new ones.
-    /// Once they are applied, it is routed again for the stacks that they created.
+    /// The index that it was routed by, or met when it came: stacks newer than that were created
+    /// by its definitions, and run for its commit.
+    pub seen_revision: u64,
+    /// It was routed by the last good definitions, because a person has to confirm the new ones;
+    /// it is routed again, for what they created, once they are applied.
     pub routed: bool,
 }
 

@@ -15,6 +15,8 @@ pub enum FailReason {
     InputsMissing { inputs: Vec<String> },
     /// A policy, or a person whom a policy asked.
     Rejected { messages: Vec<String> },
+    /// Its repository has not been pushed to yet.
+    NoCommit,
     /// The stack left the definitions before the run could start.
     NotDefined,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for FailReason {
                 write!(f, "job assignment failed, inputs missing: {}", inputs.join(", "))
             }
             FailReason::Rejected { messages } => write!(f, "rejected: {}", messages.join("; ")),
+            FailReason::NoCommit => f.write_str("its repository has no commit yet"),
             FailReason::NotDefined => f.write_str("the stack is no longer defined"),
         }
     }

@@ -146,6 +146,7 @@ impl Turn<'_> {
         if new.kind == RunType::Proposed && !new.drift {
             self.supersede_proposed(&new);
         }
+        self.supersede_definitions();
         let mut run = Run::create(new, &self.head.stack, &self.envelope.id, self.now);
         self.hear_parents(&mut run);
         self.changed = true;
@@ -203,6 +204,18 @@ impl Turn<'_> {
             };
             let _ = self.move_run(&id, &event);
         }
+    }
+
+    /// Definitions that wait for a person give way to newer ones: they must not hold up the rest.
+    fn supersede_definitions(&mut self) {
+        let waiting = self.head.active.as_ref().filter(|_| self.is_administrative());
+        let Some(id) =
+            waiting.filter(|r| r.state.name().waits_for_person()).map(|r| r.id().clone())
+        else {
+            return;
+        };
+        let note = Some("newer definitions arrived".to_owned());
+        let _ = self.move_run(&id, &Event::Discard { by: "windlass".to_owned(), note });
     }
 
     /// Hears what a parent's newest try says. A child that was skipped because of an older one is

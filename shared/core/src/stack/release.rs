@@ -44,7 +44,13 @@ impl Turn<'_> {
         {
             run.new.commit = Commit::clone(tracked);
         }
+        if run.new.commit.sha.0.is_empty()
+            && let Some(tracked) = &self.head.tracked
+        {
+            run.new.commit = tracked.clone();
+        }
         let event = match self.inputs(&run) {
+            _ if run.new.commit.sha.0.is_empty() => Event::Refuse { reason: FailReason::NoCommit },
             Ok(inputs) => {
                 run.inputs = inputs;
                 Event::Release
