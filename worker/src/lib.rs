@@ -1,3 +1,10 @@
 //! The agent.
+pub mod archive;
+pub mod environment;
+pub mod fetch;
 pub mod mask;
+pub mod outputs;
 pub mod plan;
+pub mod proc;
+pub mod script;
+pub mod tool;
