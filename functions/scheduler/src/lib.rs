@@ -1,1 +1,50 @@
+//! Carries the actors. Every handler has four beats: load, decide, commit, act.
+//!
+//! Nothing here chooses: decisions are `windlass_core`'s, and a plan names its victims. Nothing is
+//! acknowledged before its effects are listed in a committed head, and an effect that fails stays
+//! listed there and fails nothing else.
+mod control;
+mod deliver;
+mod facts;
+mod handle;
+mod observe;
+mod repo;
+mod stack;
+mod tick;
+mod write_ids;
 
+pub use control::{CONTROL_INSTANCE, resume as resume_control, serve as serve_control};
+pub use handle::{Fate, Quarantined, handle_intent, handle_report, serve};
+pub use observe::observe;
+pub use repo::event as repo_event;
+pub use stack::event as stack_event;
+pub use tick::{nudge, nudge_open, tick};
+pub use write_ids::WriteIds;
+
+use std::sync::Arc;
+use windlass_core::id::RepoName;
+use windlass_ports::{Blobs, Clock, Docs, Presence, Queues, Secrets, Source};
+
+/// A repository that this installation serves. The first one owns the root space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    pub name: RepoName,
+    /// The branch that its definitions live on.
+    pub default_branch: String,
+}
+
+/// Everything a handler may touch.
+#[derive(Clone)]
+pub struct Deps {
+    pub docs: Arc<dyn Docs>,
+    pub queues: Arc<dyn Queues>,
+    pub blobs: Arc<dyn Blobs>,
+    pub secrets: Arc<dyn Secrets>,
+    pub presence: Arc<dyn Presence>,
+    pub source: Arc<dyn Source>,
+    pub clock: Arc<dyn Clock>,
+    pub write_ids: Arc<WriteIds>,
+    pub repositories: Arc<Vec<Repository>>,
+    /// Told after each commit: whoever waits for an answer looks again.
+    pub wake: Arc<tokio::sync::Notify>,
+}

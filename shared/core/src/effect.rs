@@ -33,6 +33,8 @@ pub enum Effect {
     PutRun {
         run: Box<Run>,
     },
+    /// `summaries/<stack>.json`, upward, made from the head as it is when this is delivered.
+    PutSummary,
     /// The rollout document, created once; then one `Queue` event per run, from what is stored.
     PutRollout {
         rollout: Box<Rollout>,
@@ -71,10 +73,6 @@ pub enum Effect {
     Audit {
         entry: Box<AuditEntry>,
     },
-    /// Wake this group once the minute has passed.
-    Due {
-        minute: u64,
-    },
     /// Delete what only the run needed: plan archives.
     CleanUp {
         run: RunId,
@@ -94,7 +92,7 @@ impl Effect {
     #[must_use]
     pub fn stage(&self) -> Stage {
         match self {
-            Effect::PutOutputs { .. } | Effect::PutRun { .. } => Stage::Facts,
+            Effect::PutOutputs { .. } | Effect::PutRun { .. } | Effect::PutSummary => Stage::Facts,
             _ => Stage::Rest,
         }
     }
@@ -108,6 +106,7 @@ impl Effect {
         match self {
             Effect::PutOutputs { .. } => "put_outputs",
             Effect::PutRun { .. } => "put_run",
+            Effect::PutSummary => "put_summary",
             Effect::PutRollout { .. } => "put_rollout",
             Effect::SendJob { .. } => "send_job",
             Effect::SendPointer { .. } => "send_pointer",
@@ -117,7 +116,6 @@ impl Effect {
             Effect::ToStack { .. } => "to_stack",
             Effect::ToRepo { .. } => "to_repo",
             Effect::Audit { .. } => "audit",
-            Effect::Due { .. } => "due",
             Effect::CleanUp { .. } => "clean_up",
         }
     }

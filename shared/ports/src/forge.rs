@@ -33,6 +33,10 @@ pub trait Source: Send + Sync {
         base: Option<&Sha>,
         head: &Sha,
     ) -> Result<ChangedFiles, Fault>;
+    /// The newest commit that both descend from; None when there is none or it is not known.
+    async fn merge_base(&self, _repo: &RepoName, _a: &Sha, _b: &Sha) -> Result<Option<Sha>, Fault> {
+        Ok(None)
+    }
     async fn commit(&self, repo: &RepoName, sha: &Sha) -> Result<Option<CommitInfo>, Fault>;
     /// A branch, tag or (abbreviated) commit id to a full one.
     async fn resolve(&self, repo: &RepoName, name: &str) -> Result<Option<Sha>, Fault>;

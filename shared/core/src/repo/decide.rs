@@ -316,6 +316,8 @@ impl Turn<'_> {
 
     fn branch_deleted(&mut self, branch: &str) -> Answer {
         self.changed = self.head.branches.remove(branch).is_some();
+        // It may come again with the same commit: that is another push.
+        self.head.pushes += u64::from(self.changed);
         match self.changed {
             true => Answer::Done { run: None },
             false => Answer::Stale { why: "this branch is not known".to_owned() },
@@ -337,9 +339,7 @@ impl Turn<'_> {
         if !self.changed || !waits || self.head.due_minute.is_some() {
             return;
         }
-        let minute = self.now.plus_ms(MINUTE_MS).minute() + 1;
-        self.head.due_minute = Some(minute);
-        self.owe(Effect::Due { minute });
+        self.head.due_minute = Some(self.now.plus_ms(MINUTE_MS).minute() + 1);
     }
 
     fn tell(&mut self, stack: &StackId, what: &str, event: StackEvent) {

@@ -32,6 +32,7 @@ pub fn decide(
         return Decision { head, answer, changed: false };
     }
     head.revision += 1;
+    let listed = Listed::of(&head);
     let mut turn = Turn { head, envelope, facts, now, changed: false };
     let answer = turn.take(&envelope.event);
     if matches!(
@@ -42,12 +43,43 @@ pub fn decide(
         turn.changed = true;
     }
     turn.release();
+    if listed != Listed::of(&turn.head)
+        && !turn.head.outbox.iter().any(|entry| entry.effect == Effect::PutSummary)
+    {
+        turn.owe(Effect::PutSummary);
+    }
     turn.file_due();
     let Turn { mut head, changed, .. } = turn;
     if !changed {
         head.revision -= 1;
     }
     Decision { head, answer, changed }
+}
+
+/// What lists show of a stack, cheap to compare: a change owes its summary.
+#[derive(PartialEq, Eq)]
+struct Listed {
+    definition: u64,
+    gone: bool,
+    last: Option<(RunId, StateName)>,
+    tracked: u64,
+    locked_at: Option<UnixMs>,
+    queued: usize,
+    proposed: usize,
+}
+
+impl Listed {
+    fn of(head: &StackHead) -> Self {
+        Self {
+            definition: head.defined.revision(),
+            gone: matches!(head.defined, Defined::Gone { .. }),
+            last: head.last.as_ref().map(|last| (last.id.clone(), last.state)),
+            tracked: head.tracked.as_ref().map_or(0, |commit| commit.seq),
+            locked_at: head.lock.as_ref().map(|lock| lock.at),
+            queued: head.queue.len(),
+            proposed: head.proposed.len(),
+        }
+    }
 }
 
 /// One event being decided.

@@ -99,8 +99,8 @@ impl Turn<'_> {
         self.owe(Effect::SendJob { spec: Box::new(spec) });
     }
 
-    /// Asks to be woken at the earliest moment that something here may need a look. Nothing waits
-    /// in memory; a lost tick delays, never loses.
+    /// Asks to be woken at the earliest moment that something here may need a look. The shell files
+    /// the `due` document **before** it commits the head: a crash in between wakes in vain.
     pub(super) fn file_due(&mut self) {
         if !self.changed {
             return;
@@ -111,7 +111,6 @@ impl Turn<'_> {
             return;
         }
         self.head.due_minute = Some(minute);
-        self.owe(Effect::Due { minute });
     }
 
     fn deadline(&self) -> Option<UnixMs> {

@@ -1,0 +1,229 @@
+//! The control plane's own jobs: plans and applies of administrative stacks.
+//!
+//! They come over the reserved pool `control` and obey the same protocol as a worker's: claimed
+//! once, one result, then word of it. They read only the definition files of the commit and run no
+//! hook, no tool and no user code. Where a worker's apply is never repeated, this one is: a
+//! reconcile is idempotent, so a control plane that starts again resumes what it held.
+mod reconcile;
+mod world;
+
+use crate::Deps;
+use reconcile::Done;
+use tokio::sync::watch;
+use windlass_core::id::{InstanceId, PoolId, derive};
+use windlass_core::instance::Instance;
+use windlass_core::instance::Slot;
+use windlass_core::job::{
+    Claim, JobId, JobResult, JobSpec, News, Phase, Pointer, Report, Step, Verdict,
+};
+use windlass_core::keys;
+use windlass_core::time::UnixMs;
+use windlass_ports::{Change, Delivery, Fault, Outgoing, cas};
+
+/// The one record under `pools/control/instances/`.
+pub const CONTROL_INSTANCE: &str = "control";
+const VISIBILITY_MS: u64 = 60_000;
+const WAIT_MS: u64 = 20_000;
+
+fn pool() -> PoolId {
+    keys::CONTROL_POOL.into()
+}
+fn instance_key() -> String {
+    keys::instance(&pool(), &CONTROL_INSTANCE.into())
+}
+
+/// Finishes what an earlier process held, then registers. Called once at the start, by the one
+/// process that serves this pool.
+///
+/// # Errors
+/// `Retryable` when a store is away.
+pub async fn resume(deps: &Deps) -> Result<(), Fault> {
+    let found = cas::load::<Instance>(&*deps.docs, &instance_key()).await?;
+    let Some(record) = found.map(|found| found.value) else {
+        let now = deps.clock.now();
+        let version = env!("CARGO_PKG_VERSION");
+        let id = InstanceId::from(CONTROL_INSTANCE);
+        let record = Instance::register(None, &id, &pool(), 1, version, None, now);
+        cas::create(&*deps.docs, &instance_key(), &deps.write_ids.next(), &record).await?;
+        return Ok(());
+    };
+    for slot in &record.slots {
+        if let Slot::Busy { job } | Slot::Void { job } = slot {
+            tracing::info!(job = %job, "resuming an administrative job");
+            carry_out(deps, job).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Serves the pool until told to stop.
+pub async fn serve(deps: &Deps, mut stop: watch::Receiver<bool>) {
+    let queue = keys::first_queue(&pool());
+    while !*stop.borrow() {
+        let received = tokio::select! {
+            received = deps.queues.receive(&queue, 1, WAIT_MS, VISIBILITY_MS) => received,
+            _ = stop.changed() => return,
+        };
+        let outcome = match received {
+            Ok(batch) => serve_batch(deps, &queue, batch).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = outcome {
+            tracing::warn!(queue, error = fault.chain(), "an administrative job must come again");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}
+
+pub(crate) async fn serve_batch(
+    deps: &Deps,
+    queue: &str,
+    batch: Vec<Delivery>,
+) -> Result<(), Fault> {
+    for delivery in batch {
+        if let Ok(pointer) = serde_json::from_slice::<Pointer>(&delivery.body) {
+            carry_out(deps, &pointer.job).await?;
+        }
+        deps.queues.delete(queue, &delivery.receipt).await?;
+    }
+    Ok(())
+}
+
+/// One job, in the order of rule B3; every step may be met a second time.
+async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
+    let Some(spec) = cas::load::<JobSpec>(&*deps.docs, &keys::job_spec(job)).await? else {
+        return Err(Fault::retryable(format!("the spec of {job} is not there yet")));
+    };
+    let spec = spec.value;
+    if cas::load::<JobResult>(&*deps.docs, &keys::job_result(job)).await?.is_none() {
+        let epoch = take(deps, job).await?;
+        if !claim(deps, job, epoch).await? {
+            return release(deps, job).await;
+        }
+        let step = if job.phase == Phase::Plan { Step::Planning } else { Step::Applying };
+        report(deps, &spec, News::Began(step)).await?;
+        let started_at = deps.clock.now();
+        let done = match job.phase {
+            Phase::Plan => reconcile::plan(deps, &spec).await?,
+            _ => reconcile::apply(deps, &spec).await?,
+        };
+        let result = result(&spec, step, done, started_at, deps.clock.now());
+        cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
+    }
+    report(deps, &spec, News::Ended).await?;
+    release(deps, job).await
+}
+
+async fn take(deps: &Deps, job: &JobId) -> Result<u64, Fault> {
+    cas::update(
+        &*deps.docs,
+        &instance_key(),
+        &deps.write_ids.next(),
+        |record: Option<&Instance>| {
+            let Some(record) = record else {
+                return Err(Fault::retryable("the control plane has not registered yet"));
+            };
+            let epoch = record.epoch;
+            match record.take(epoch, job) {
+                Ok(next) if next == *record => Ok(Change::Keep(epoch)),
+                Ok(next) => Ok(Change::Write(next, epoch)),
+                Err(refused) => Err(Fault::retryable(refused.to_string())),
+            }
+        },
+    )
+    .await
+}
+
+/// True if the claim is ours, now or from before.
+async fn claim(deps: &Deps, job: &JobId, epoch: u64) -> Result<bool, Fault> {
+    let claim = Claim::Held {
+        pool: pool(),
+        worker: CONTROL_INSTANCE.into(),
+        epoch,
+        group: None,
+        at: deps.clock.now(),
+    };
+    let key = keys::job_claim(job);
+    let known = cas::create(&*deps.docs, &key, &deps.write_ids.next(), &claim).await?;
+    Ok(match known {
+        None => true,
+        Some(Claim::Held { worker, .. }) => worker.as_str() == CONTROL_INSTANCE,
+        Some(Claim::Tombstone { .. }) => false,
+    })
+}
+
+async fn release(deps: &Deps, job: &JobId) -> Result<(), Fault> {
+    cas::update(
+        &*deps.docs,
+        &instance_key(),
+        &deps.write_ids.next(),
+        |record: Option<&Instance>| {
+            Ok(match record.and_then(|record| record.release(record.epoch, job).ok()) {
+                Some(next) => Change::Write(next, ()),
+                None => Change::Keep(()),
+            })
+        },
+    )
+    .await
+}
+
+async fn report(deps: &Deps, spec: &JobSpec, news: News) -> Result<(), Fault> {
+    let what = match news {
+        News::Began(step) => step.as_str(),
+        News::Ended => "ended",
+    };
+    let report = Report {
+        job: spec.id.clone(),
+        stack: spec.stack.clone(),
+        worker: CONTROL_INSTANCE.into(),
+        at: deps.clock.now(),
+        news,
+    };
+    let body = serde_json::to_vec(&report)
+        .map_err(|error| Fault::poison_from("a report does not serialise", error))?;
+    let message = Outgoing {
+        body,
+        group: Some(keys::stack_group(&spec.stack)),
+        dedup: Some(derive(&["report", &spec.id.to_string(), what])),
+        delay_ms: 0,
+    };
+    deps.queues.send(keys::REPORTS, message).await
+}
+
+fn result(
+    spec: &JobSpec,
+    step: Step,
+    done: Done,
+    started_at: UnixMs,
+    ended_at: UnixMs,
+) -> JobResult {
+    let blank = JobResult {
+        job: spec.id.clone(),
+        stack: spec.stack.clone(),
+        verdict: Verdict::Ok,
+        worker: Some(CONTROL_INSTANCE.into()),
+        delta: None,
+        changes: false,
+        plan: None,
+        changes_key: None,
+        outputs: None,
+        resources_key: None,
+        warnings: vec![],
+        started_at,
+        ended_at,
+        tool_ms: 0,
+        tool_version: Some(format!("Windlass v{}", env!("CARGO_PKG_VERSION"))),
+    };
+    match done {
+        Done::Planned { plan, changes_key, delta, changes, warnings } => JobResult {
+            delta: Some(delta),
+            changes,
+            plan: Some(plan),
+            changes_key: Some(changes_key),
+            warnings,
+            ..blank
+        },
+        Done::Applied => blank,
+        Done::Faulty { reason } => JobResult { verdict: Verdict::Failed { step, reason }, ..blank },
+    }
+}

@@ -1,0 +1,213 @@
+//! A plan is the diff of definitions; an apply makes them so.
+use super::world::{self, Stored};
+use crate::{Deps, deliver, observe};
+use windlass_core::changes::Action;
+use windlass_core::definition::{OnDelete, StackDef};
+use windlass_core::event::{Intent, StackEnvelope, StackEvent};
+use windlass_core::id::{Digest, EventId, RepoName, StackId, derive};
+use windlass_core::index::{self, Catalog, Reconciled};
+use windlass_core::job::{Delta, JobSpec, PlanRef, Step};
+use windlass_core::keys;
+use windlass_definitions::{
+    Definitions, DefinitionsDiff, SourceFile, World, diff, includes, needs_person, parse, refused,
+    render,
+};
+use windlass_ports::{Change, Fault, cas};
+
+/// How an administrative job ended.
+pub(super) enum Done {
+    Planned {
+        plan: PlanRef,
+        changes_key: String,
+        delta: Delta,
+        changes: bool,
+        warnings: Vec<String>,
+    },
+    Applied,
+    Faulty {
+        reason: String,
+    },
+}
+
+/// Reads the commit's definition files, compares them with what is applied, and stores what an
+/// apply will do under its digest.
+pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
+    let repo = &spec.repository;
+    let world = world::around(deps, repo).await?;
+    let definitions = match read(deps, spec, &world).await? {
+        Ok(definitions) => definitions,
+        Err(reason) => {
+            log(deps, spec, Step::Planning, &reason).await?;
+            return Ok(Done::Faulty { reason });
+        }
+    };
+    let known = world::stored(deps, repo).await?;
+    let diff = diff(&known.definitions, &definitions);
+    let refusals = refused(&diff, &world);
+    if !refusals.is_empty() {
+        let reason = refusals.join("\n");
+        log(deps, spec, Step::Planning, &reason).await?;
+        return Ok(Done::Faulty { reason });
+    }
+    let removed = diff.removed.iter().map(|stack| &stack.slug);
+    let with_state = world::with_state(deps, removed).await?;
+    let warnings = needs_person(&diff, &with_state);
+    let lines = diff.lines().into_iter().chain(warnings.iter().map(|w| format!("! {w}")));
+    log(deps, spec, Step::Planning, &lines.collect::<Vec<_>>().join("\n")).await?;
+
+    let body = json(&definitions)?;
+    let plan = PlanRef { key: keys::plan_archive(&spec.id), digest: Digest::of(&body) };
+    deps.blobs.put(&plan.key, body).await?;
+    let changes = diff.changes();
+    let changes_key = keys::plan_changes(&spec.id);
+    deps.blobs.put(&changes_key, json(&changes)?).await?;
+    let first = known.revision == 0;
+    let changed = first || !diff.is_empty();
+    Ok(Done::Planned { plan, changes_key, delta: delta(&diff), changes: changed, warnings })
+}
+
+/// Catalog, indexes, then every stack's actor, then the record of what was applied: written last,
+/// so that an apply that was cut off is made again whole.
+pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
+    let Some(plan) = &spec.plan else { return Ok(faulty("there is no plan to apply")) };
+    let Some(body) = deps.blobs.get(&plan.key).await? else {
+        return Ok(faulty("the plan is gone; trigger a new run"));
+    };
+    if Digest::of(&body) != plan.digest {
+        return Ok(faulty("the plan is not the one that was shown"));
+    }
+    let definitions: Definitions = serde_json::from_slice(&body)
+        .map_err(|error| Fault::poison_from("the stored plan does not parse", error))?;
+    let repo = &spec.repository;
+    let known = world::stored(deps, repo).await?;
+    let done = reconcile(deps, repo, spec, &definitions.stacks).await?;
+    let revision = done.catalog.revision;
+    for (name, index) in &done.indexes {
+        let key = keys::repo_index(name);
+        let revision_of = |index: &index::RepoIndex| index.revision;
+        cas::raise(&*deps.docs, &key, &deps.write_ids.next(), revision_of, index).await?;
+    }
+    let before: std::collections::BTreeMap<_, _> =
+        known.definitions.stacks.iter().map(|stack| (&stack.slug, stack)).collect();
+    for stack in &definitions.stacks {
+        if before.get(&stack.slug) != Some(&stack) {
+            define(deps, spec, stack, revision).await?;
+        }
+    }
+    let now: std::collections::BTreeSet<_> = definitions.stacks.iter().map(|s| &s.slug).collect();
+    for stack in known.definitions.stacks.iter().filter(|stack| !now.contains(&stack.slug)) {
+        undefine(deps, stack, revision).await?;
+    }
+    let stored = Stored { commit: spec.commit.clone(), revision, definitions };
+    cas::update(
+        &*deps.docs,
+        &keys::definitions(repo),
+        &deps.write_ids.next(),
+        |_: Option<&Stored>| Ok(Change::Write(stored.clone(), ())),
+    )
+    .await?;
+    let text = format!("{} stacks are defined by {}", now_count(&stored), spec.commit.short());
+    log(deps, spec, Step::Applying, &text).await?;
+    Ok(Done::Applied)
+}
+
+fn now_count(stored: &Stored) -> usize {
+    stored.definitions.stacks.len()
+}
+
+async fn reconcile(
+    deps: &Deps,
+    repo: &RepoName,
+    spec: &JobSpec,
+    stacks: &[StackDef],
+) -> Result<Reconciled, Fault> {
+    let write_id = deps.write_ids.next();
+    cas::update(&*deps.docs, keys::CATALOG, &write_id, |before: Option<&Catalog>| {
+        let before = before.cloned().unwrap_or_default();
+        let done = index::reconcile(&before, repo, &spec.commit, stacks);
+        Ok(Change::Write(done.catalog.clone(), done))
+    })
+    .await
+}
+
+async fn define(deps: &Deps, spec: &JobSpec, stack: &StackDef, revision: u64) -> Result<(), Fault> {
+    let def = Box::new(stack.clone());
+    let event = StackEvent::Define { def, commit: spec.commit.clone(), revision };
+    tell(deps, &stack.slug, "define", revision, event).await
+}
+
+async fn undefine(deps: &Deps, stack: &StackDef, revision: u64) -> Result<(), Fault> {
+    let destroy = stack.on_delete == OnDelete::Destroy;
+    let event = StackEvent::Undefine { revision, destroy };
+    tell(deps, &stack.slug, "undefine", revision, event).await
+}
+
+async fn tell(
+    deps: &Deps,
+    stack: &StackId,
+    what: &str,
+    revision: u64,
+    event: StackEvent,
+) -> Result<(), Fault> {
+    let id = EventId(derive(&[what, &stack.0, &revision.to_string()]));
+    let (stack, at) = (stack.clone(), deps.clock.now());
+    deliver::send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 0, event })).await
+}
+
+/// The definitions of a commit, or everything that is wrong with them, in one text.
+async fn read(
+    deps: &Deps,
+    spec: &JobSpec,
+    world: &World,
+) -> Result<Result<Definitions, String>, Fault> {
+    let (repo, sha) = (&spec.repository, &spec.commit);
+    let Some(root) = observe::root_file(deps, repo, sha).await? else {
+        return Ok(Err(format!("commit {} has no windlass.yaml", sha.short())));
+    };
+    let mut files = Vec::new();
+    if let Ok(includes) = includes(&root) {
+        for path in deps.source.files(repo, sha).await? {
+            if !includes.matches(&path) {
+                continue;
+            }
+            if let Some(bytes) = deps.source.read(repo, sha, &path).await? {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                files.push(SourceFile { path, text });
+            }
+        }
+    }
+    files.insert(0, root);
+    Ok(parse(repo, &spec.branch, &files, world).map_err(|problems| render(&problems)))
+}
+
+fn delta(diff: &DefinitionsDiff) -> Delta {
+    let mut delta = Delta::default();
+    for change in diff.changes().resources {
+        match change.action {
+            Action::Create => delta.add += 1,
+            Action::Update => delta.change += 1,
+            Action::Delete | Action::Forget => delta.delete += 1,
+            Action::Replace | Action::ReplaceCreateFirst => {
+                delta.add += 1;
+                delta.delete += 1;
+            }
+            Action::Read | Action::NoOp => {}
+        }
+    }
+    delta
+}
+
+async fn log(deps: &Deps, spec: &JobSpec, step: Step, text: &str) -> Result<(), Fault> {
+    let text = if text.is_empty() { "no changes" } else { text };
+    let body = format!("{}\n", text.trim_end()).into_bytes();
+    deps.blobs.put(&keys::log_part(&spec.id, step, 0), body).await
+}
+
+fn faulty(reason: &str) -> Done {
+    Done::Faulty { reason: reason.to_owned() }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value)
+        .map_err(|error| Fault::poison_from("a plan does not serialise", error))
+}

@@ -1,0 +1,88 @@
+//! What exists outside of the repository whose definitions are read.
+use crate::{Deps, Repository};
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_core::definition::administrative_slug;
+use windlass_core::id::{RepoName, Sha, StackId};
+use windlass_core::index::Catalog;
+use windlass_core::keys;
+use windlass_core::stack::StackHead;
+use windlass_definitions::{DEFAULT_POOL, Definitions, OtherSpace, OtherStack, ROOT_SPACE, World};
+use windlass_ports::{Fault, cas};
+
+/// `definitions/<repo>.json`: the last good definitions of one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Stored {
+    pub commit: Sha,
+    /// The catalog's revision that they became.
+    pub revision: u64,
+    pub definitions: Definitions,
+}
+
+pub(super) async fn stored(deps: &Deps, repo: &RepoName) -> Result<Stored, Fault> {
+    let found = cas::load::<Stored>(&*deps.docs, &keys::definitions(repo)).await?;
+    Ok(found.map(|found| found.value).unwrap_or_default())
+}
+
+pub(super) async fn catalog(deps: &Deps) -> Result<Catalog, Fault> {
+    let found = cas::load::<Catalog>(&*deps.docs, keys::CATALOG).await?;
+    Ok(found.map(|found| found.value).unwrap_or_default())
+}
+
+/// The world around `repo`. The first repository owns the root space; another defines only in
+/// spaces that were granted to it.
+pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault> {
+    let catalog = catalog(deps).await?;
+    let mut world = World {
+        pools: BTreeSet::from([DEFAULT_POOL.into()]),
+        granted: BTreeSet::new(),
+        secrets: Some(deps.secrets.names().await?.into_iter().collect()),
+        repositories: Some(repositories(&deps.repositories)),
+        ..World::default()
+    };
+    if deps.repositories.first().is_some_and(|first| first.name == *repo) {
+        world.granted.insert(ROOT_SPACE.into());
+    }
+    for (slug, stack) in catalog.stacks.iter().filter(|(_, stack)| stack.owner != *repo) {
+        let other = OtherStack {
+            repository: stack.owner.clone(),
+            depends_on: stack.parents.iter().map(|edge| edge.stack.clone()).collect(),
+        };
+        world.stacks.insert(slug.clone(), other);
+    }
+    for repository in deps.repositories.iter() {
+        let other = OtherStack { repository: repository.name.clone(), depends_on: vec![] };
+        world.stacks.insert(administrative_slug(&repository.name), other);
+    }
+    let others: BTreeSet<&RepoName> = catalog.commits.keys().filter(|name| *name != repo).collect();
+    for other in others {
+        let declared = stored(deps, other).await?.definitions;
+        world.pools.extend(declared.worker_pools.iter().map(|pool| pool.slug.clone()));
+        for space in declared.spaces {
+            if space.repositories.contains(repo) {
+                world.granted.insert(space.slug.clone());
+            }
+            let known = OtherSpace { repository: other.clone(), parent: space.parent };
+            world.spaces.insert(space.slug, known);
+        }
+    }
+    Ok(world)
+}
+
+fn repositories(served: &[Repository]) -> BTreeMap<RepoName, String> {
+    served.iter().map(|r| (r.name.clone(), r.default_branch.clone())).collect()
+}
+
+/// Those of these stacks that have applied something: nobody would manage it once they are gone.
+pub(super) async fn with_state<'a>(
+    deps: &Deps,
+    stacks: impl Iterator<Item = &'a StackId>,
+) -> Result<BTreeSet<StackId>, Fault> {
+    let mut with_state = BTreeSet::new();
+    for stack in stacks {
+        let head = cas::load::<StackHead>(&*deps.docs, &keys::head(stack)).await?;
+        if head.is_some_and(|head| head.value.outputs.is_some()) {
+            with_state.insert(stack.clone());
+        }
+    }
+    Ok(with_state)
+}

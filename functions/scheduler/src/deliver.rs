@@ -1,0 +1,297 @@
+//! The act beat: owed effects, delivered under their ids, then taken off the list.
+//!
+//! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
+//! and are delivered again, which is a no-op at each receiver (rules A2–A4).
+use crate::Deps;
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use windlass_core::effect::{Effect, Entry, Stage};
+use windlass_core::event::{Intent, StackEnvelope, StackEvent};
+use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, derive};
+use windlass_core::instance::Instance;
+use windlass_core::job::{Claim, Class, JobId, JobResult, JobSpec, News, Pointer, Report, Verdict};
+use windlass_core::keys;
+use windlass_core::repo::RepoHead;
+use windlass_core::rollout::Rollout;
+use windlass_core::run::Run;
+use windlass_core::stack::StackHead;
+use windlass_core::summary::Summary;
+use windlass_ports::{Change, Fault, Outgoing, cas};
+
+pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
+    let done = deliver(deps, &head.outbox, Some(head)).await;
+    strike::<StackHead>(deps, key, &done, |head| &mut head.outbox).await
+}
+
+pub(crate) async fn repo_outbox(deps: &Deps, key: &str, head: &RepoHead) -> Result<(), Fault> {
+    let done = deliver(deps, &head.outbox, None).await;
+    strike::<RepoHead>(deps, key, &done, |head| &mut head.outbox).await
+}
+
+/// Facts first, all at once; then the rest. What fails stays; messages stay with it, so that they
+/// never tell of facts that are not there (rule D1).
+async fn deliver(deps: &Deps, outbox: &[Entry], head: Option<&StackHead>) -> BTreeSet<EffectId> {
+    let mut done = BTreeSet::new();
+    let mut facts_failed = false;
+    for stage in [Stage::Facts, Stage::Rest] {
+        let batch: Vec<&Entry> = outbox
+            .iter()
+            .filter(|entry| entry.effect.stage() == stage)
+            .filter(|entry| !(facts_failed && entry.effect.waits_for_facts()))
+            .collect();
+        let outcomes = join_all(batch.iter().map(|entry| act(deps, &entry.effect, head))).await;
+        for (entry, outcome) in batch.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    done.insert(entry.id.clone());
+                }
+                Err(fault) => {
+                    facts_failed |= stage == Stage::Facts;
+                    tracing::warn!(
+                        effect = entry.effect.label(), effect_id = %entry.id,
+                        error = fault.chain(), "an effect failed and stays owed"
+                    );
+                }
+            }
+        }
+    }
+    done
+}
+
+/// Takes exactly the delivered ids off the list. One try: who loses it leaves them (rule A2).
+async fn strike<T>(
+    deps: &Deps,
+    key: &str,
+    done: &BTreeSet<EffectId>,
+    outbox: fn(&mut T) -> &mut Vec<Entry>,
+) -> Result<(), Fault>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    if done.is_empty() {
+        return Ok(());
+    }
+    let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else { return Ok(()) };
+    let list = outbox(&mut found.value);
+    let before = list.len();
+    list.retain(|entry| !done.contains(&entry.id));
+    if list.len() == before {
+        return Ok(());
+    }
+    let at = Some((&found.version, found.revision));
+    cas::commit(&*deps.docs, key, at, &found.value, &deps.write_ids.next()).await?;
+    Ok(())
+}
+
+async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(), Fault> {
+    match effect {
+        Effect::PutOutputs { outputs } => {
+            let key = keys::stack_outputs(&outputs.stack);
+            let write_id = deps.write_ids.next();
+            cas::raise(
+                &*deps.docs,
+                &key,
+                &write_id,
+                |o: &windlass_core::stack::StackOutputs| o.head_revision,
+                &**outputs,
+            )
+            .await
+        }
+        Effect::PutRun { run } => put_run(deps, run).await,
+        Effect::PutSummary => match head {
+            Some(head) => put_summary(deps, head).await,
+            None => Ok(()),
+        },
+        Effect::PutRollout { rollout } => put_rollout(deps, rollout).await,
+        Effect::SendJob { spec } => send_job(deps, spec).await,
+        Effect::SendPointer { job, pool, class } => {
+            let stack = head.map(|head| head.stack.clone()).unwrap_or_default();
+            send_pointer(deps, Pointer { job: job.clone(), stack }, pool, *class).await
+        }
+        Effect::Withdraw { job } => match head {
+            Some(head) => withdraw(deps, head, job).await,
+            None => Ok(()),
+        },
+        Effect::Control { job, control } => {
+            let write_id = deps.write_ids.next();
+            cas::create(&*deps.docs, &keys::job_control(job), &write_id, control).await?;
+            Ok(())
+        }
+        Effect::DeclareLost { job, claim, cause } => match head {
+            Some(head) => declare_lost(deps, head, job, claim, cause).await,
+            None => Ok(()),
+        },
+        Effect::ToStack { event } => send(deps, Intent::Stack((**event).clone())).await,
+        Effect::ToRepo { event } => send(deps, Intent::Repo((**event).clone())).await,
+        Effect::Audit { entry } => {
+            let key = keys::audit(entry.at, &entry.id);
+            cas::create(&*deps.docs, &key, &deps.write_ids.next(), &**entry).await?;
+            Ok(())
+        }
+        Effect::CleanUp { run } => clean_up(deps, run).await,
+    }
+}
+
+/// Puts an intent on the one road in, in its group, recognisable the second time.
+pub(crate) async fn send(deps: &Deps, intent: Intent) -> Result<(), Fault> {
+    let body = serde_json::to_vec(&intent)
+        .map_err(|error| Fault::poison_from("an intent does not serialise", error))?;
+    let message = Outgoing {
+        body,
+        group: Some(intent.group()),
+        dedup: Some(intent.id().0.clone()),
+        delay_ms: 0,
+    };
+    deps.queues.send(keys::INTENTS, message).await
+}
+
+async fn put_run(deps: &Deps, run: &Run) -> Result<(), Fault> {
+    let marker = keys::stack_run(&run.stack, run.id());
+    if deps.docs.get(&marker).await?.is_none() {
+        cas::create(&*deps.docs, &marker, &deps.write_ids.next(), run.id()).await?;
+    }
+    let write_id = deps.write_ids.next();
+    let revision = |run: &Run| run.head_revision;
+    cas::raise(&*deps.docs, &keys::run(run.id()), &write_id, revision, run).await
+}
+
+async fn put_summary(deps: &Deps, head: &StackHead) -> Result<(), Fault> {
+    cas::update(&*deps.docs, &keys::summary(&head.stack), &deps.write_ids.next(), |stored| {
+        let stored: Option<&Summary> = stored;
+        Ok(match Summary::of(head, stored) {
+            Some(next) if stored.is_none_or(|s| s.head_revision < next.head_revision) => {
+                Change::Write(next, ())
+            }
+            _ => Change::Keep(()),
+        })
+    })
+    .await
+}
+
+/// The plan of the whole rollout is stored before the first message goes out; a second delivery
+/// reads it back and plans nothing anew (rule W2).
+async fn put_rollout(deps: &Deps, rollout: &Rollout) -> Result<(), Fault> {
+    let key = keys::rollout(&rollout.id);
+    let known = cas::create(&*deps.docs, &key, &deps.write_ids.next(), rollout).await?;
+    let stored = known.as_ref().unwrap_or(rollout);
+    let sends = stored.runs.iter().map(|member| {
+        let id = EventId(derive(&["queue", &stored.id.0, &member.stack.0]));
+        let event = StackEvent::Queue { run: Box::new(member.run.clone()) };
+        let (stack, at) = (member.stack.clone(), stored.at);
+        send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 1, event }))
+    });
+    join_all(sends).await.into_iter().collect()
+}
+
+async fn send_job(deps: &Deps, spec: &JobSpec) -> Result<(), Fault> {
+    let key = keys::job_spec(&spec.id);
+    cas::create(&*deps.docs, &key, &deps.write_ids.next(), spec).await?;
+    let pointer = Pointer { job: spec.id.clone(), stack: spec.stack.clone() };
+    send_pointer(deps, pointer, &spec.pool, spec.class).await
+}
+
+async fn send_pointer(
+    deps: &Deps,
+    pointer: Pointer,
+    pool: &PoolId,
+    class: Class,
+) -> Result<(), Fault> {
+    let queue = match class {
+        Class::Prioritized | Class::Blocking => keys::first_queue(pool),
+        Class::Proposed | Class::Drift => keys::rest_queue(pool),
+    };
+    let body = serde_json::to_vec(&pointer)
+        .map_err(|error| Fault::poison_from("a pointer does not serialise", error))?;
+    deps.queues.send(&queue, Outgoing { body, ..Outgoing::default() }).await
+}
+
+/// The claim as a tombstone, or word of who was faster (rule B6).
+async fn withdraw(deps: &Deps, head: &StackHead, job: &JobId) -> Result<(), Fault> {
+    let tombstone = Claim::Tombstone { at: deps.clock.now() };
+    let key = keys::job_claim(job);
+    let known = cas::create(&*deps.docs, &key, &deps.write_ids.next(), &tombstone).await?;
+    let taken_by: Option<InstanceId> = match known {
+        Some(Claim::Held { worker, .. }) => Some(worker),
+        Some(Claim::Tombstone { .. }) | None => None,
+    };
+    let id = EventId(derive(&["withdrawal", &job.to_string()]));
+    let event = StackEvent::Withdrawal { job: job.clone(), taken_by };
+    let (stack, at) = (head.stack.clone(), deps.clock.now());
+    send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 1, event })).await
+}
+
+/// Void, then verdict, then word of it: the order of rules B2 and B4. A renewed worker can't be
+/// lost and a lost one can't renew, for both are swaps of one record.
+async fn declare_lost(
+    deps: &Deps,
+    head: &StackHead,
+    job: &JobId,
+    claim: &Claim,
+    cause: &str,
+) -> Result<(), Fault> {
+    let now = deps.clock.now();
+    if let Claim::Held { pool, worker, epoch, .. } = claim {
+        let key = keys::instance(pool, worker);
+        cas::update(&*deps.docs, &key, &deps.write_ids.next(), |record: Option<&Instance>| {
+            Ok(match record.filter(|record| record.holds(*epoch, job)).map(|r| r.void(*epoch)) {
+                Some(Ok(void)) => Change::Write(void, ()),
+                _ => Change::Keep(()),
+            })
+        })
+        .await?;
+        if job.phase.repeatable() {
+            deps.presence.end_tool(claim).await?;
+        }
+    }
+    let result = JobResult {
+        job: job.clone(),
+        stack: head.stack.clone(),
+        verdict: Verdict::Lost { cause: cause.to_owned() },
+        worker: None,
+        delta: None,
+        changes: false,
+        plan: None,
+        changes_key: None,
+        outputs: None,
+        resources_key: None,
+        warnings: vec![],
+        started_at: now,
+        ended_at: now,
+        tool_ms: 0,
+        tool_version: None,
+    };
+    cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
+    report(deps, head, job, claim, News::Ended).await
+}
+
+async fn report(
+    deps: &Deps,
+    head: &StackHead,
+    job: &JobId,
+    claim: &Claim,
+    news: News,
+) -> Result<(), Fault> {
+    let worker = match claim {
+        Claim::Held { worker, .. } => worker.clone(),
+        Claim::Tombstone { .. } => InstanceId::default(),
+    };
+    let (job_id, stack) = (job.to_string(), head.stack.clone());
+    let report = Report { job: job.clone(), stack, worker, at: deps.clock.now(), news };
+    let body = serde_json::to_vec(&report)
+        .map_err(|error| Fault::poison_from("a report does not serialise", error))?;
+    let message = Outgoing {
+        body,
+        group: Some(keys::stack_group(&head.stack)),
+        dedup: Some(derive(&["lost", &job_id])),
+        delay_ms: 0,
+    };
+    deps.queues.send(keys::REPORTS, message).await
+}
+
+async fn clean_up(deps: &Deps, run: &RunId) -> Result<(), Fault> {
+    let prefix = format!("plans/{run}/");
+    for key in deps.blobs.list(&prefix, None, 1_000).await? {
+        deps.blobs.delete(&key).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! One event of one stack: load, decide, commit, act.
+use crate::{Deps, deliver, facts, tick};
+use windlass_core::event::{HOPS_MAX, StackEnvelope};
+use windlass_core::keys;
+use windlass_core::stack::{Answer, StackHead, decide, wants};
+use windlass_ports::Fault;
+use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX};
+
+/// Handles one event to its end. An answer means that it is decided and committed; effects that
+/// failed are listed in the head and come back with the next event or the tick.
+///
+/// # Errors
+/// `Retryable` when a store is away or somebody else keeps writing; `Poison` for a document that
+/// does not parse or a chain of events that does not end.
+pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Fault> {
+    if envelope.hops > HOPS_MAX {
+        return Err(Fault::poison(format!("a chain of {HOPS_MAX} events is a loop; cut here")));
+    }
+    let (key, group) = (keys::head(&envelope.stack), keys::stack_group(&envelope.stack));
+    for _ in 0..CAS_ATTEMPTS_MAX {
+        let before = cas::load::<StackHead>(&*deps.docs, &key).await?;
+        let at = before.as_ref().map(|found| (found.version.clone(), found.revision));
+        let head = before.map_or_else(|| StackHead::new(&envelope.stack), |found| found.value);
+        let filed = head.due_minute;
+        let facts = facts::load(deps, &wants(&head, envelope)).await?;
+        let decision = decide(head, envelope, &facts, deps.clock.now());
+        tracing::debug!(
+            stack_id = %envelope.stack, event_id = %envelope.id, changed = decision.changed,
+            revision = decision.head.revision, answer = ?decision.answer, "decided"
+        );
+        if decision.changed {
+            if let Some(minute) =
+                decision.head.due_minute.filter(|_| decision.head.due_minute != filed)
+            {
+                tick::file(deps, minute, &group).await?;
+            }
+            let at = at.as_ref().map(|(version, revision)| (version, *revision));
+            let write_id = deps.write_ids.next();
+            if !cas::commit(&*deps.docs, &key, at, &decision.head, &write_id).await? {
+                continue;
+            }
+            deps.wake.notify_waiters();
+        }
+        deliver::stack_outbox(deps, &key, &decision.head).await?;
+        return Ok(decision.answer);
+    }
+    Err(Fault::retryable(format!("{key} changed under every attempt to write it")))
+}

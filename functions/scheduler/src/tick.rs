@@ -1,0 +1,93 @@
+//! Time, without anything waiting in memory: documents under `due/` name who wants to be woken.
+use crate::{Deps, deliver};
+use windlass_core::event::{Intent, RepoEnvelope, RepoEvent, StackEnvelope, StackEvent};
+use windlass_core::id::{EventId, RepoName, StackId, derive};
+use windlass_core::keys;
+use windlass_core::summary::Summary;
+use windlass_ports::docs::LIST_MAX;
+use windlass_ports::{Expect, Fault, PutError, cas};
+
+/// Files the wish to be woken once this minute has passed. Before the commit that relies on it.
+pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fault> {
+    match deps.docs.put(&keys::due(minute, group), Expect::Absent, b"{}".to_vec()).await {
+        Ok(_) | Err(PutError::Conflict) => Ok(()),
+        Err(PutError::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Wakes every group whose minute has passed; cost grows with what is due, not with what exists.
+/// Returns how many.
+///
+/// # Errors
+/// `Retryable` when a store is away; what was not woken is still filed.
+pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
+    let now = deps.clock.now();
+    let mut woken = 0;
+    for due in deps.docs.list(keys::DUE, None, LIST_MAX).await? {
+        let Some((minute, group)) = keys::parse_due(&due.key) else { continue };
+        if minute > now.minute() {
+            break;
+        }
+        let id = derive(&["due", &due.key, &due.version.0]);
+        wake(deps, group, EventId(id)).await?;
+        // Only what was sent is struck; a marker that was filed anew has another version.
+        match deps.docs.delete(&due.key, &due.version).await {
+            Ok(()) | Err(PutError::Conflict) => woken += 1,
+            Err(PutError::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(woken)
+}
+
+/// Makes one stack look again at once, because somebody has reason to think that it should.
+///
+/// # Errors
+/// `Retryable` when the queue is away.
+pub async fn nudge(deps: &Deps, stack: &StackId) -> Result<(), Fault> {
+    let id = EventId(derive(&["nudge", &stack.0, &deps.write_ids.next()]));
+    wake(deps, &keys::stack_group(stack), id).await
+}
+
+/// Nudges every stack that has something open: after a start, so that nothing waits for the tick.
+///
+/// # Errors
+/// `Retryable` when a store is away.
+pub async fn nudge_open(deps: &Deps) -> Result<(), Fault> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = deps.docs.list(keys::SUMMARIES, after.as_deref(), LIST_MAX).await?;
+        for listed in &page {
+            let Some(found) = cas::load::<Summary>(&*deps.docs, &listed.key).await? else {
+                continue;
+            };
+            let summary = found.value;
+            let running = summary.last.as_ref().is_some_and(|last| !last.state.terminal());
+            if running || summary.queued > 0 || summary.proposed > 0 {
+                nudge(deps, &summary.stack).await?;
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == LIST_MAX => after = Some(last.key.clone()),
+            _ => break,
+        }
+    }
+    for repository in deps.repositories.iter() {
+        let id = EventId(derive(&["nudge", &repository.name.0, &deps.write_ids.next()]));
+        wake(deps, &keys::repo_group(&repository.name), id).await?;
+    }
+    Ok(())
+}
+
+async fn wake(deps: &Deps, group: &str, id: EventId) -> Result<(), Fault> {
+    let at = deps.clock.now();
+    let intent = if let Some(stack) = group.strip_prefix("stack:") {
+        let (stack, event) = (StackId::from(stack), StackEvent::Due);
+        Intent::Stack(StackEnvelope { id, stack, at, hops: 0, event })
+    } else if let Some(repo) = group.strip_prefix("repo:") {
+        let (repo, event) = (RepoName::from(repo), RepoEvent::Due);
+        Intent::Repo(RepoEnvelope { id, repo, at, hops: 0, event })
+    } else {
+        return Ok(());
+    };
+    deliver::send(deps, intent).await
+}
