@@ -7,15 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::changes::{Action, AttributeChange, Changes, ResourceChange};
-use windlass_core::definition::{OnDelete, StackDef};
+use windlass_core::definition::{EnvValue, OnDelete, Reference, StackDef};
 use windlass_core::id::StackId;
 use windlass_core::time::{MINUTE_MS, SECOND_MS};
 
 const STACK: &str = "windlass_stack";
 const SPACE: &str = "windlass_space";
 const POOL: &str = "windlass_worker_pool";
-/// By which of its keys an item of a list is known.
-const IDENTITIES: [&str; 4] = ["name", "path", "stack", "input"];
 const VALUE_SHOWN_MAX: usize = 80;
 
 /// Stacks in the order of their slugs; spaces and pools as they appear in a plan. Contexts are
@@ -50,7 +48,7 @@ pub fn diff(before: &Definitions, after: &Definitions) -> DefinitionsDiff {
             Some(was) if was != stack => diff.changed.push(StackChange {
                 before: (*was).clone(),
                 after: (*stack).clone(),
-                fields: differences(Some(&view(was)), Some(&view(stack))),
+                fields: stack_differences(was, stack),
             }),
             Some(_) => {}
         }
@@ -227,12 +225,43 @@ fn object(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// A stack as its file would say it: durations in words.
+/// A stack as a person reads it: variables, files and edges by name, durations in words.
 fn view(stack: &StackDef) -> Value {
-    let mut value = object(stack);
+    let env = stack.env.iter().map(|variable| {
+        let value = match &variable.value {
+            EnvValue::Value(text) => json!(text),
+            EnvValue::Secret(name) => json!(format!("(secret {name})")),
+        };
+        (variable.name.clone(), value)
+    });
+    let files = stack.files.iter().map(|mount| (mount.path.clone(), json!(mount.source)));
+    let edges = stack.depends_on.iter().map(|edge| {
+        let references: Vec<String> = edge.references.iter().map(reference).collect();
+        let value = if references.is_empty() { json!("always") } else { json!(references) };
+        (edge.stack.0.clone(), value)
+    });
     let (run, silence) = (stack.timeouts.run_ms, stack.timeouts.silence_ms);
+    let mut value = object(stack);
     value["timeouts"] = json!({ "run": duration(run), "silence": duration(silence) });
+    value["env"] = Value::Object(env.collect());
+    value["files"] = Value::Object(files.collect());
+    value["depends_on"] = Value::Object(edges.collect());
     value
+}
+
+fn reference(reference: &Reference) -> String {
+    let always = if reference.trigger_always { ", always" } else { "" };
+    format!("{} → {}{always}", reference.output, reference.input)
+}
+
+fn stack_differences(before: &StackDef, after: &StackDef) -> Vec<AttributeChange> {
+    let mut found = differences(Some(&view(before)), Some(&view(after)));
+    if found.is_empty() && before.env != after.env {
+        // Only the order differs; of `X` and `ro_X` it decides which one counts.
+        let value = |stack: &StackDef| Some(object(&stack.env));
+        found.push(attribute("env", value(before), value(after)));
+    }
+    found
 }
 
 fn duration(ms: u64) -> String {
@@ -249,30 +278,18 @@ fn differences(before: Option<&Value>, after: Option<&Value>) -> Vec<AttributeCh
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     for (value, paths) in [(before, &mut old), (after, &mut new)] {
         if let Some(Value::Object(fields)) = value {
-            flatten_fields("", fields, paths);
+            flatten("", fields, paths);
         }
     }
     let whole = before.is_none() || after.is_none();
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let mut found: Vec<AttributeChange> = paths
+    paths
         .into_iter()
-        .filter(|path| old.get(*path) != new.get(*path))
+        .filter(|path| *path != "slug" && old.get(*path) != new.get(*path))
         .map(|path| (path, old.get(path).cloned(), new.get(path).cloned()))
         .filter(|(_, was, is)| !whole || ![was, is].into_iter().flatten().all(is_nothing))
         .map(|(path, before, after)| attribute(path, before, after))
-        .collect();
-    if found.is_empty()
-        && let (Some(Value::Object(was)), Some(Value::Object(is))) = (before, after)
-    {
-        // Only the order within a list differs; in `env` and in hooks that means something.
-        let fields = is.iter().filter(|(field, value)| was.get(*field) != Some(value));
-        found.extend(
-            fields.map(|(field, value)| {
-                attribute(field, was.get(field).cloned(), Some(value.clone()))
-            }),
-        );
-    }
-    found
+        .collect()
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -296,44 +313,15 @@ fn attribute(path: &str, before: Option<Value>, after: Option<Value>) -> Attribu
     }
 }
 
-fn flatten_fields(prefix: &str, fields: &Map<String, Value>, paths: &mut BTreeMap<String, Value>) {
+fn flatten(prefix: &str, fields: &Map<String, Value>, paths: &mut BTreeMap<String, Value>) {
     for (key, value) in fields {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        flatten(path, value, paths);
-    }
-}
-
-fn flatten(path: String, value: &Value, paths: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Null => {}
-        Value::Object(fields) => flatten_fields(&path, fields, paths),
-        Value::Array(items) => match identified(items) {
-            Some(known) => {
-                for (name, fields) in known {
-                    // A name alone (`depends_on` without references) still has to show.
-                    paths.insert(format!("{path}.{name}"), Value::Bool(true));
-                    flatten_fields(&format!("{path}.{name}"), &fields, paths);
-                }
-            }
-            None => {
+        match value {
+            Value::Null => {}
+            Value::Object(inner) => flatten(&path, inner, paths),
+            _ => {
                 paths.insert(path, value.clone());
             }
-        },
-        _ => {
-            paths.insert(path, value.clone());
         }
     }
-}
-
-/// The items of a list of objects by name, without the name; None for another kind of list.
-fn identified(items: &[Value]) -> Option<BTreeMap<String, Map<String, Value>>> {
-    let first = items.first()?.as_object()?;
-    let identity = IDENTITIES.into_iter().find(|key| first.contains_key(*key))?;
-    let mut known = BTreeMap::new();
-    for item in items {
-        let mut fields = item.as_object()?.clone();
-        let name = fields.remove(identity)?.as_str()?.to_owned();
-        known.insert(name, fields);
-    }
-    Some(known)
 }

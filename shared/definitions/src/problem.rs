@@ -4,6 +4,7 @@
 //! text, and no fault hides another.
 use crate::SourceFile;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ const PROBLEMS_MAX: usize = 1_000;
 /// A line is shown up to this many characters around the fault.
 const LINE_SHOWN_MAX: usize = 120;
 /// Candidates compared for "did you mean" in one parse: bounds the work, not the answer.
-const COMPARISONS_MAX: usize = 500_000;
+const COMPARISONS_MAX: usize = 100_000;
 
 /// One fault. Lines and columns count from 1, columns in characters; line 0: the whole file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
@@ -88,16 +89,11 @@ pub(crate) struct Text {
     pub(crate) at: At,
 }
 
-struct Fault {
-    at: At,
-    message: String,
-    help: Option<String>,
-}
-
 /// Collects faults while files are read and resolved.
 pub(crate) struct Faults<'a> {
     files: Vec<&'a SourceFile>,
-    found: Vec<Fault>,
+    /// By place and message, so an aliased fault counts once; the value is the help.
+    found: BTreeMap<(At, String), Option<String>>,
     left_out: usize,
     comparisons: usize,
     /// A file can't be read at all, so a name that seems unknown may be declared in it.
@@ -106,7 +102,7 @@ pub(crate) struct Faults<'a> {
 
 impl<'a> Faults<'a> {
     pub(crate) fn new(files: Vec<&'a SourceFile>) -> Self {
-        Self { files, found: Vec::new(), left_out: 0, comparisons: 0, incomplete: false }
+        Self { files, found: BTreeMap::new(), left_out: 0, comparisons: 0, incomplete: false }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -119,8 +115,8 @@ impl<'a> Faults<'a> {
 
     pub(crate) fn add(&mut self, at: At, message: String, help: Option<String>) {
         if self.found.len() < PROBLEMS_MAX {
-            self.found.push(Fault { at, message, help });
-        } else {
+            self.found.entry((at, message)).or_insert(help);
+        } else if !self.found.contains_key(&(at, message)) {
             self.left_out += 1;
         }
     }
@@ -151,16 +147,11 @@ impl<'a> Faults<'a> {
     }
 
     /// The faults in the order of the text; empty when there are none.
-    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
-        self.found.sort_by(|a, b| {
-            let place = |fault: &Fault| (fault.at.file, fault.at.line, fault.at.column);
-            place(a).cmp(&place(b)).then_with(|| a.message.cmp(&b.message))
-        });
-        self.found.dedup_by(|a, b| a.at == b.at && a.message == b.message);
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
         let mut lines = Lines { files: &self.files, file: usize::MAX, starts: Vec::new() };
         let mut problems: Vec<Problem> = Vec::with_capacity(self.found.len());
-        for fault in self.found {
-            problems.push(lines.problem(fault));
+        for ((at, message), help) in self.found {
+            problems.push(lines.problem(at, message, help));
         }
         if self.left_out > 0 {
             let path = problems.last().map(|last| last.path.clone()).unwrap_or_default();
@@ -184,8 +175,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn problem(&mut self, fault: Fault) -> Problem {
-        let Fault { at, message, help } = fault;
+    fn problem(&mut self, at: At, message: String, help: Option<String>) -> Problem {
         let index = at.file as usize;
         let Some(file) = self.files.get(index) else {
             return whole_file(String::new(), message, help);

@@ -99,13 +99,14 @@ pub(crate) fn files(files: &[&SourceFile], faults: &mut Faults<'_>) -> Declared 
         if matches!(node.content, yaml::Content::Null) && index > 0 {
             continue;
         }
-        check_file(&node, faults);
-        let fields = Fields::file(&node);
         if !matches!(node.content, yaml::Content::Map(_)) {
+            check_file(&node, faults);
             faults.incomplete = true;
             continue;
         }
+        let fields = Fields::file(&node);
         header(&fields, index == 0, faults);
+        check_file(&node, faults);
         declared.add(&fields, folder_of(&file.path), faults);
     }
     declared
@@ -188,7 +189,11 @@ fn read_stack(fields: &Fields<'_>, folder: &str, faults: &mut Faults<'_>) -> Opt
         branch: plain(fields, "branch"),
         project_root: plain(fields, "project_root")
             .map(|path| format::folder(&path).unwrap_or_default()),
-        additional_project_globs: strings(fields, "additional_project_globs"),
+        additional_project_globs: fields
+            .texts("additional_project_globs")
+            .into_iter()
+            .map(|glob| glob.text.strip_prefix("./").unwrap_or(&glob.text).to_owned())
+            .collect(),
         labels: strings(fields, "labels"),
         contexts: fields.texts("contexts"),
         tool: match plain(fields, "tool").as_deref() {

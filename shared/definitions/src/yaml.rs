@@ -5,7 +5,7 @@
 //! and second documents are refused. Size, depth and the expansion of aliases are bounded, so a
 //! hostile file costs no more than an honest one.
 use crate::problem::{At, Faults};
-use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -83,7 +83,11 @@ pub(crate) fn parse(file: u32, text: &str, faults: &mut Faults<'_>) -> Option<Rc
             Err(error) => {
                 let mark = error.marker();
                 let at = place(file, mark.line(), mark.col(), 1);
-                faults.add(at, format!("not valid YAML: {}", error.info()), None);
+                let message = match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => too_deep(),
+                    _ => format!("not valid YAML: {}", error.info()),
+                };
+                faults.add(at, message, None);
                 Err(Stop)
             }
         };
@@ -97,6 +101,10 @@ pub(crate) fn parse(file: u32, text: &str, faults: &mut Faults<'_>) -> Option<Rc
 fn place(file: u32, line: usize, column: usize, width: usize) -> At {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     At { file, line: small(line), column: small(column + 1), width: small(width) }
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {DEPTH_MAX} levels")
 }
 
 /// The rest of the file can't be read; why is in the faults.
@@ -196,7 +204,7 @@ impl Builder {
         faults: &mut Faults<'_>,
     ) -> Result<(), Stop> {
         if self.frames.len() >= DEPTH_MAX {
-            return stop(faults, at, &format!("nested deeper than {DEPTH_MAX} levels"));
+            return stop(faults, at, &too_deep());
         }
         // The parser's span of a collection has no width that a caret could use.
         let at = At { width: 1, ..at };

@@ -1,4 +1,5 @@
 //! The crate as its users see it: text in; definitions, faults, diffs, schema and proposals out.
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 mod contexts;
 mod diffs;
 mod example;
