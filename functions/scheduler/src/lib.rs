@@ -13,7 +13,10 @@ mod stack;
 mod tick;
 mod write_ids;
 
-pub use control::{CONTROL_INSTANCE, resume as resume_control, serve as serve_control};
+pub use control::{
+    CONTROL_INSTANCE, resume as resume_control, serve as serve_control,
+    serve_once as serve_control_once,
+};
 pub use handle::{Fate, Quarantined, handle_intent, handle_report, serve};
 pub use observe::observe;
 pub use repo::event as repo_event;

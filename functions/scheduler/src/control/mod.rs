@@ -75,11 +75,17 @@ pub async fn serve(deps: &Deps, mut stop: watch::Receiver<bool>) {
     }
 }
 
-pub(crate) async fn serve_batch(
-    deps: &Deps,
-    queue: &str,
-    batch: Vec<Delivery>,
-) -> Result<(), Fault> {
+/// Takes what waits, without waiting: one turn of [`serve`], for a caller with a loop of its own.
+///
+/// # Errors
+/// `Retryable` when a store is away; the pointer comes back.
+pub async fn serve_once(deps: &Deps) -> Result<(), Fault> {
+    let queue = keys::first_queue(&pool());
+    let batch = deps.queues.receive(&queue, 1, 0, VISIBILITY_MS).await?;
+    serve_batch(deps, &queue, batch).await
+}
+
+async fn serve_batch(deps: &Deps, queue: &str, batch: Vec<Delivery>) -> Result<(), Fault> {
     for delivery in batch {
         if let Ok(pointer) = serde_json::from_slice::<Pointer>(&delivery.body) {
             carry_out(deps, &pointer.job).await?;

@@ -1,0 +1,104 @@
+//! The main job: a commit becomes a plan, a decision and an applied change.
+use crate::world::{Tool, World};
+use windlass_core::run::{RunType, State};
+use windlass_core::stack::Answer;
+
+const ALL: [&str; 4] = ["network", "cluster", "app-a", "app-b"];
+
+#[tokio::test]
+async fn a_first_commit_defines_plans_and_applies_in_order() {
+    let world = World::demo().await;
+    assert_eq!(world.states(&ALL).await, ["FINISHED"; 4]);
+    let order: Vec<_> = world.applied.iter().map(|(stack, _)| stack.as_str()).collect();
+    assert_eq!(order[..2], ["network", "cluster"]);
+    assert_eq!(order.len(), 4);
+    assert!(world.repo().await.pending.is_empty());
+    for stack in ALL {
+        assert_eq!(world.head(stack).await.outbox, [], "{stack} owes nothing");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_change_an_output_skips_those_that_use_it() {
+    let mut world = World::demo().await;
+    world.push("main", &[("stacks/network/main.tf", "# another")]).await;
+    world.settle().await;
+    assert_eq!(world.states(&ALL).await, ["FINISHED", "SKIPPED", "SKIPPED", "SKIPPED"]);
+    let why = world.runs("cluster").await.pop().and_then(|run| run.state.note());
+    assert_eq!(why.as_deref(), Some("no output that it uses from network changed"));
+}
+
+#[tokio::test]
+async fn a_changed_output_releases_them() {
+    let mut world = World::demo().await;
+    let network = world.tools.entry("network".into()).or_default();
+    network.outputs.insert("vpc_id".to_owned(), "vpc-2".to_owned());
+    world.push("main", &[("stacks/network/main.tf", "# another")]).await;
+    world.settle().await;
+    assert_eq!(world.states(&ALL).await, ["FINISHED", "FINISHED", "FINISHED", "UNCONFIRMED"]);
+}
+
+#[tokio::test]
+async fn a_failure_skips_the_rest_and_a_retry_brings_them_back() {
+    let mut world = World::demo().await;
+    let broken = Tool { plan_fails: Some("main.tf:1: broken".to_owned()), ..Tool::default() };
+    let good = world.tools.insert("network".into(), broken).unwrap_or_default();
+    world.push("main", &[("stacks/network/main.tf", "broken")]).await;
+    world.settle().await;
+    assert_eq!(world.states(&ALL).await, ["FAILED", "SKIPPED", "SKIPPED", "SKIPPED"]);
+
+    let mut mended = good;
+    mended.outputs.insert("vpc_id".to_owned(), "vpc-3".to_owned());
+    world.tools.insert("network".into(), mended);
+    let failed = world.runs("network").await.pop().expect("a run").id().clone();
+    let event = world
+        .command("network", windlass_core::event::Command::Retry { run: failed.clone() })
+        .await;
+    world.settle().await;
+    assert!(matches!(world.answer("network", &event).await, Some(Answer::Done { run: Some(_) })));
+    assert_eq!(world.states(&ALL).await, ["FINISHED", "FINISHED", "FINISHED", "UNCONFIRMED"]);
+    assert!(world.run(&failed).await.superseded_by.is_some());
+}
+
+#[tokio::test]
+async fn another_branch_previews_and_a_readme_is_nobodys() {
+    let mut world = World::demo().await;
+    let before = world.applied.len();
+    world.push("feature", &[("stacks/app-a/main.tf", "x"), ("stacks/network/main.tf", "")]).await;
+    world.settle().await;
+    let run = world.runs("app-a").await.pop().expect("a preview");
+    assert_eq!((run.new.kind, run.state), (RunType::Proposed, State::Finished));
+    world.push("main", &[("README.md", "hello")]).await;
+    world.settle().await;
+    assert_eq!(world.applied.len(), before);
+}
+
+#[tokio::test]
+async fn a_confirmation_of_something_else_is_refused() {
+    let mut world = World::demo().await;
+    world.push("main", &[("stacks/app-b/main.tf", "x")]).await;
+    world.settle().await;
+    let run = world.head("app-b").await.active.expect("it waits");
+    let command = windlass_core::event::Command::Confirm {
+        run: run.id().clone(),
+        digest: windlass_core::id::Digest::of(b"another plan"),
+        version: run.version,
+    };
+    let event = world.command("app-b", command).await;
+    world.settle().await;
+    let Some(Answer::Refused { why }) = world.answer("app-b", &event).await else {
+        panic!("it was obeyed")
+    };
+    assert_eq!(why, "this changed since you looked: look at the plan again");
+    assert_eq!(world.state("app-b").await, "UNCONFIRMED");
+}
+
+#[tokio::test]
+async fn a_trigger_makes_a_rollout_with_dependents() {
+    let mut world = World::demo().await;
+    world.trigger("cluster", RunType::Tracked).await;
+    world.settle().await;
+    assert_eq!(world.runs("network").await.len(), 1);
+    assert_eq!(world.runs("app-a").await.len(), 2);
+    assert_eq!(world.states(&ALL).await, ["FINISHED", "FINISHED", "FINISHED", "UNCONFIRMED"]);
+}

@@ -1,0 +1,3 @@
+//! Stories of whole rollouts on the real handlers over the fakes.
+mod flow;
+mod world;
