@@ -15,3 +15,25 @@ impl Clock for SystemClock {
         UnixMs(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
     }
 }
+
+/// For ages and visibility on one machine: starts at the wall clock's time and then goes on
+/// evenly, however the wall clock is set. A machine that sleeps does not let it pass (on Linux),
+/// so leases do not lapse because a laptop was closed.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    began: UnixMs,
+    since: std::time::Instant,
+}
+
+impl SteadyClock {
+    #[must_use]
+    pub fn start() -> Self {
+        Self { began: SystemClock.now(), since: std::time::Instant::now() }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> UnixMs {
+        self.began.plus_ms(u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}

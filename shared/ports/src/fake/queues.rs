@@ -177,6 +177,11 @@ impl State {
     }
 }
 
+/// A day from now at most: far more does not fit a timer.
+fn in_ms(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms.min(86_400_000))
+}
+
 #[async_trait]
 impl Queues for MemQueues {
     async fn send(&self, queue: &str, message: Outgoing) -> Result<(), Fault> {
@@ -192,7 +197,7 @@ impl Queues for MemQueues {
         wait_ms: u64,
         visibility_ms: u64,
     ) -> Result<Vec<Delivery>, Fault> {
-        let deadline = Instant::now() + Duration::from_millis(wait_ms);
+        let deadline = in_ms(wait_ms);
         loop {
             let mut sent = std::pin::pin!(self.sent.notified());
             // Registered before looking, so that no send falls between the look and the wait.
@@ -206,8 +211,7 @@ impl Queues for MemQueues {
             if !taken.is_empty() || !self.waits || Instant::now() >= deadline {
                 return Ok(taken);
             }
-            let next = next_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-            let until = next.map_or(deadline, |next| next.min(deadline));
+            let until = next_ms.map_or(deadline, |ms| in_ms(ms).min(deadline));
             tokio::select! {
                 () = sent => {}
                 () = tokio::time::sleep_until(until) => {}

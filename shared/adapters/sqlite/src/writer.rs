@@ -1,0 +1,274 @@
+//! The one thread that writes, and its group commit.
+use crate::fault;
+use crate::queues::{self, Waiters};
+use crate::rising::Rising;
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use windlass_core::time::{MINUTE_MS, UnixMs};
+use windlass_ports::Fault;
+
+/// Operations of one commit at most: enough to share an `fsync`, few enough to answer soon.
+const BATCH_MAX: usize = 256;
+/// Operations that may wait; callers beyond them wait to send.
+const WAITING_MAX: usize = 1_024;
+/// Numbers of one opening: more than a process can write.
+const NUMBER_BITS: u32 = 40;
+
+/// One operation on its way through the writer.
+pub(crate) trait Work: Send {
+    /// Must be on the disk, not only with the system, when it is answered.
+    fn durable(&self) -> bool;
+    /// Runs it inside a transaction. It may run again if that one is rolled back.
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()>;
+    /// Answers, after the commit or the failure; may leave something to do next.
+    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>) -> Option<Box<dyn Work>>;
+}
+
+/// What an operation works on.
+pub(crate) struct Tx<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) now: UnixMs,
+    pub(crate) receives_max: u32,
+    /// Queues whose waiters must look again after the commit.
+    pub(crate) touched: BTreeSet<String>,
+    numbers: &'a mut i64,
+}
+
+impl Tx<'_> {
+    /// Rises for ever, over restarts too: versions never repeat, messages sort by age.
+    pub(crate) fn next_number(&mut self) -> i64 {
+        *self.numbers += 1;
+        *self.numbers
+    }
+    pub(crate) fn now_ms(&self) -> i64 {
+        ms(self.now.0)
+    }
+}
+
+pub(crate) fn ms(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+/// What the thread starts from.
+pub(crate) struct Seed {
+    pub(crate) clock: Arc<Rising>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) receives_max: Arc<AtomicU32>,
+    pub(crate) opens: i64,
+    pub(crate) time_ms: u64,
+}
+
+/// The way to the thread. Dropping it lets the thread finish what waits, and waits for that.
+pub(crate) struct Writer {
+    sender: Option<mpsc::Sender<Box<dyn Work>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(conn: Connection, seed: Seed) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let numbers = seed.opens << NUMBER_BITS;
+        let turn = Turn { conn, stored_ms: seed.time_ms, seed, numbers, full: true };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let thread = Some(thread.spawn(move || turn.run(receiver))?);
+        Ok(Self { sender: Some(sender), thread })
+    }
+
+    pub(crate) async fn send(&self, work: Box<dyn Work>) -> Result<(), Fault> {
+        match &self.sender {
+            Some(sender) => sender.send(work).await.map_err(|_| stopped()),
+            None => Err(stopped()),
+        }
+    }
+
+    /// For what may also be left undone.
+    pub(crate) fn try_send(&self, work: Box<dyn Work>) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.try_send(work);
+        }
+    }
+
+    /// Runs this on the writer's connection and answers after the commit.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        durable: bool,
+        run: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(Call { durable, run, done: None, reply })).await?;
+        // Gone without an answer: whether it was committed is unknown.
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::retryable("the store has stopped")
+}
+
+struct Call<T, F> {
+    durable: bool,
+    run: F,
+    done: Option<T>,
+    reply: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<T, F> Work for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn durable(&self) -> bool {
+        self.durable
+    }
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        self.done = Some((self.run)(tx)?);
+        Ok(())
+    }
+    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>) -> Option<Box<dyn Work>> {
+        let answer = match (failed, self.done) {
+            (None, Some(done)) => Ok(done),
+            (Some(error), _) => Err(fault(error)),
+            (None, None) => Err(stopped()),
+        };
+        // Nobody there any more: the caller gave up, the effect stays.
+        let _ = self.reply.send(answer);
+        None
+    }
+}
+
+/// The thread's own state.
+struct Turn {
+    conn: Connection,
+    seed: Seed,
+    numbers: i64,
+    /// The time that the file knows.
+    stored_ms: u64,
+    /// Whether the connection is set to `synchronous=FULL`.
+    full: bool,
+}
+
+/// Where a batch failed decides what may be said about it.
+enum Failed {
+    /// In this operation or before: nothing of the batch happened.
+    Before(rusqlite::Error),
+    /// In the commit: it may have happened.
+    Commit(rusqlite::Error),
+}
+
+type Batch = Vec<Box<dyn Work>>;
+
+impl Turn {
+    fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Work>>) {
+        let mut batch = Batch::new();
+        loop {
+            if batch.is_empty() {
+                match waiting.blocking_recv() {
+                    Some(work) => batch.push(work),
+                    None => return,
+                }
+            }
+            while batch.len() < BATCH_MAX {
+                let Ok(work) = waiting.try_recv() else { break };
+                batch.push(work);
+            }
+            batch = self.commit(batch);
+        }
+    }
+
+    /// Commits a batch and answers it; what the answers left to do comes back.
+    fn commit(&mut self, mut batch: Batch) -> Batch {
+        match self.attempt(&mut batch) {
+            Ok(()) => answer(batch, None),
+            Err(Failed::Commit(error)) => answer(batch, Some(&error)),
+            Err(Failed::Before(error)) if batch.len() == 1 => answer(batch, Some(&error)),
+            // One of them failed and took the others back: each gets a transaction of its own.
+            Err(Failed::Before(_)) => {
+                batch.into_iter().flat_map(|work| self.commit(vec![work])).collect()
+            }
+        }
+    }
+
+    fn attempt(&mut self, batch: &mut Batch) -> Result<(), Failed> {
+        let durable = batch.iter().any(|work| work.durable());
+        self.set_full(durable).map_err(Failed::Before)?;
+        let now = self.seed.clock.now();
+        let touched = match self.transact(batch, now) {
+            Ok(touched) => touched,
+            Err(error) => {
+                self.roll_back();
+                return Err(error);
+            }
+        };
+        for queue in &touched {
+            self.seed.waiters.wake(queue);
+        }
+        Ok(())
+    }
+
+    fn transact(&mut self, batch: &mut Batch, now: UnixMs) -> Result<BTreeSet<String>, Failed> {
+        let (conn, before) = (&self.conn, Failed::Before);
+        let simple = |sql| conn.prepare_cached(sql).and_then(|mut sql| sql.execute([]));
+        simple("BEGIN IMMEDIATE").map_err(before)?;
+        let mut tx = Tx {
+            conn,
+            now,
+            receives_max: self.seed.receives_max.load(Ordering::Relaxed),
+            touched: BTreeSet::new(),
+            numbers: &mut self.numbers,
+        };
+        for work in batch {
+            work.run(&mut tx).map_err(before)?;
+        }
+        // Once a minute in which something happens: keep the time, so that a restart does not go
+        // back behind what the file says, and forget old deduplication ids.
+        let store_time = now.since_ms(UnixMs(self.stored_ms)) >= MINUTE_MS;
+        if store_time {
+            queues::forget(&tx).map_err(before)?;
+        }
+        let touched = tx.touched;
+        if store_time {
+            let sql = conn.prepare_cached("UPDATE meta SET time_ms = ?1");
+            sql.and_then(|mut sql| sql.execute([ms(now.0)])).map_err(before)?;
+        }
+        simple("COMMIT").map_err(Failed::Commit)?;
+        if store_time {
+            self.stored_ms = now.0;
+        }
+        Ok(touched)
+    }
+
+    /// In WAL mode, FULL differs from NORMAL in the `fsync` after each commit. Whatever a NORMAL
+    /// commit wrote reaches the disk with the next FULL one, in order.
+    fn set_full(&mut self, full: bool) -> rusqlite::Result<()> {
+        if self.full != full {
+            let level = if full { "FULL" } else { "NORMAL" };
+            self.conn.pragma_update(None, "synchronous", level)?;
+            self.full = full;
+        }
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit() {
+            // If this fails too, the next BEGIN fails and says so.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+fn answer(batch: Batch, failed: Option<&rusqlite::Error>) -> Batch {
+    batch.into_iter().filter_map(|work| work.answer(failed)).collect()
+}
