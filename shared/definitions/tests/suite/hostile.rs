@@ -87,9 +87,17 @@ fn windows_line_ends_and_a_byte_order_mark_are_fine() {
 
 #[test]
 fn code_that_is_not_hcl_tells_nothing() {
-    let files = [file("a/main.tf", "provider {{{"), file("b/main.tf", &"[".repeat(2_000))];
-    let paths: Vec<String> = find_roots(&files).into_iter().map(|root| root.path).collect();
-    assert_eq!(paths, ["a", "b"]);
+    // Nested so deep that a careless parser would run out of stack.
+    for part in ["[", "(", "{", "!", "-", "a {\n", "\"${", "f(", "a ? b : ", "x[", "[for x in "] {
+        let deep = part.repeat(1_000_000 / part.len());
+        let files = [
+            file("a/m.tf", "provider {{{"),
+            file("b/m.tf", &format!("a = {deep}")),
+            file("c/m.tf", &deep),
+        ];
+        let paths: Vec<String> = find_roots(&files).into_iter().map(|root| root.path).collect();
+        assert_eq!(paths, ["a", "b", "c"], "{part}");
+    }
 }
 
 #[test]
