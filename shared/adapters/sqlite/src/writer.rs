@@ -160,12 +160,12 @@ struct Turn {
     full: bool,
 }
 
-/// Where a batch failed decides what may be said about it.
+/// Where a batch failed decides what is done about it.
 enum Failed {
-    /// In this operation or before: nothing of the batch happened.
-    Before(rusqlite::Error),
-    /// In the commit: it may have happened.
-    Commit(rusqlite::Error),
+    /// In one operation: it took the others back, which may well succeed without it.
+    Operation(rusqlite::Error),
+    /// At its beginning, or in the commit: then it may have happened, and nothing may run again.
+    Batch(rusqlite::Error),
 }
 
 type Batch = Vec<Box<dyn Work>>;
@@ -192,10 +192,10 @@ impl Turn {
     fn commit(&mut self, mut batch: Batch) -> Batch {
         match self.attempt(&mut batch) {
             Ok(()) => answer(batch, None),
-            Err(Failed::Commit(error)) => answer(batch, Some(&error)),
-            Err(Failed::Before(error)) if batch.len() == 1 => answer(batch, Some(&error)),
-            // One of them failed and took the others back: each gets a transaction of its own.
-            Err(Failed::Before(_)) => {
+            Err(Failed::Batch(error)) => answer(batch, Some(&error)),
+            Err(Failed::Operation(error)) if batch.len() == 1 => answer(batch, Some(&error)),
+            // Each gets a transaction of its own.
+            Err(Failed::Operation(_)) => {
                 batch.into_iter().flat_map(|work| self.commit(vec![work])).collect()
             }
         }
@@ -203,7 +203,7 @@ impl Turn {
 
     fn attempt(&mut self, batch: &mut Batch) -> Result<(), Failed> {
         let durable = batch.iter().any(|work| work.durable());
-        self.set_full(durable).map_err(Failed::Before)?;
+        self.set_full(durable).map_err(Failed::Batch)?;
         let now = self.seed.clock.now();
         let touched = match self.transact(batch, now) {
             Ok(touched) => touched,
@@ -219,9 +219,9 @@ impl Turn {
     }
 
     fn transact(&mut self, batch: &mut Batch, now: UnixMs) -> Result<BTreeSet<String>, Failed> {
-        let (conn, before) = (&self.conn, Failed::Before);
+        let conn = &self.conn;
         let simple = |sql| conn.prepare_cached(sql).and_then(|mut sql| sql.execute([]));
-        simple("BEGIN IMMEDIATE").map_err(before)?;
+        simple("BEGIN IMMEDIATE").map_err(Failed::Batch)?;
         let mut tx = Tx {
             conn,
             now,
@@ -230,20 +230,20 @@ impl Turn {
             numbers: &mut self.numbers,
         };
         for work in batch {
-            work.run(&mut tx).map_err(before)?;
+            work.run(&mut tx).map_err(Failed::Operation)?;
         }
         // Once a minute in which something happens: keep the time, so that a restart does not go
         // back behind what the file says, and forget old deduplication ids.
         let store_time = now.since_ms(UnixMs(self.stored_ms)) >= MINUTE_MS;
         if store_time {
-            queues::forget(&tx).map_err(before)?;
+            queues::forget(&tx).map_err(Failed::Batch)?;
         }
         let touched = tx.touched;
         if store_time {
             let sql = conn.prepare_cached("UPDATE meta SET time_ms = ?1");
-            sql.and_then(|mut sql| sql.execute([ms(now.0)])).map_err(before)?;
+            sql.and_then(|mut sql| sql.execute([ms(now.0)])).map_err(Failed::Batch)?;
         }
-        simple("COMMIT").map_err(Failed::Commit)?;
+        simple("COMMIT").map_err(Failed::Batch)?;
         if store_time {
             self.stored_ms = now.0;
         }
@@ -271,4 +271,84 @@ impl Turn {
 
 fn answer(batch: Batch, failed: Option<&rusqlite::Error>) -> Batch {
     batch.into_iter().filter_map(|work| work.answer(failed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_ports::fake::FakeClock;
+
+    fn writer() -> Writer {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY CHECK (n < 100))").unwrap();
+        let clock = Arc::new(Rising::new(FakeClock::default().shared(), UnixMs(0)));
+        let receives_max = Arc::new(AtomicU32::new(3));
+        let seed =
+            Seed { clock, waiters: Arc::default(), receives_max, opens: 1, time_ms: u64::MAX };
+        Writer::start(conn, seed).unwrap()
+    }
+
+    async fn insert(writer: &Writer, n: i64) -> Result<usize, Fault> {
+        writer.call(true, move |tx| tx.conn.execute("INSERT INTO t VALUES (?1)", [n])).await
+    }
+
+    /// Operations that fail take only themselves back, also out of a shared transaction.
+    #[tokio::test]
+    async fn a_bad_operation_fails_alone() {
+        let writer = Arc::new(writer());
+        // Holds the thread until all others wait, so that they become one batch.
+        let (go, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.call(true, move |_| Ok(held.recv().is_ok())).await }
+        });
+        tokio::task::yield_now().await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in [1, 2, 200, 3, 300, 4] {
+            let writer = writer.clone();
+            tasks.spawn(async move { (n, insert(&writer, n).await) });
+        }
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+        while let Some(done) = tasks.join_next().await {
+            let (n, answer) = done.unwrap();
+            match answer {
+                Ok(_) => assert!(n < 100, "{n}"),
+                Err(fault) => assert!(n >= 100 && fault.is_retryable(), "{n}"),
+            }
+        }
+        let sum = "SELECT sum(n) FROM t";
+        let sum =
+            writer.call(false, move |tx| tx.conn.query_row(sum, [], |row| row.get::<_, i64>(0)));
+        assert_eq!(sum.await.unwrap(), 10);
+    }
+
+    /// A commit that fails may have happened: whatever an operation had decided, its caller hears
+    /// that it is unknown, and it does not run again.
+    #[tokio::test]
+    async fn a_failed_commit_is_unknown() {
+        let writer = writer();
+        let setup = "PRAGMA foreign_keys = ON;
+             CREATE TABLE child (n REFERENCES t (n) DEFERRABLE INITIALLY DEFERRED)";
+        let setup = writer.call(true, move |tx| {
+            // Foreign keys are switched outside of transactions only.
+            tx.conn.execute_batch("COMMIT")?;
+            tx.conn.execute_batch(setup)?;
+            tx.conn.execute_batch("BEGIN")
+        });
+        setup.await.unwrap();
+        let mut runs = 0;
+        let bad = writer.call(true, move |tx| {
+            runs += 1;
+            assert_eq!(runs, 1);
+            // Found missing only by the commit.
+            tx.conn.execute("INSERT INTO child VALUES (7)", [])?;
+            Ok("decided")
+        });
+        assert!(bad.await.unwrap_err().is_retryable());
+        assert_eq!(insert(&writer, 1).await.unwrap(), 1, "the next one is not harmed");
+    }
 }
