@@ -19,10 +19,10 @@ const LEVEL: i32 = 1;
 
 /// A moment by the file system's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(i64, i64);
+pub(crate) struct Mark(i64, i64);
 
 /// Marks this moment. A file of the same tick counts as changed later, which is harmless.
-pub fn mark(run: &Path) -> io::Result<Mark> {
+pub(crate) fn mark(run: &Path) -> io::Result<Mark> {
     let file = run.join("checked-out");
     fs::write(&file, b"")?;
     Ok(changed_at(&fs::symlink_metadata(&file)?))
@@ -33,7 +33,7 @@ fn changed_at(meta: &fs::Metadata) -> Mark {
 }
 
 /// The archive of `run`'s work tree, and the digest of the plan file in it. Blocks.
-pub fn pack(
+pub(crate) fn pack(
     run: &Path,
     since: Mark,
     plan_file: &Path,
@@ -102,7 +102,7 @@ fn left_out(path: &Path) -> bool {
 
 /// Makes `run`'s fresh work tree what it was when it was packed. Returns the resources that the
 /// plan expected in the state. Blocks.
-pub fn unpack(bytes: &[u8], run: &Path) -> io::Result<Vec<Resource>> {
+pub(crate) fn unpack(bytes: &[u8], run: &Path) -> io::Result<Vec<Resource>> {
     let mut archive = tar::Archive::new(zstd::Decoder::new(bytes)?);
     archive.set_preserve_mtime(true);
     let mut resources = Vec::new();

@@ -45,7 +45,7 @@ const SECRET_WORDS: [&str; 6] =
 
 /// What of the worker's own environment a job may see. `exists` tells whether a file exists.
 #[must_use]
-pub fn base(own: &Env, exists: impl Fn(&str) -> bool) -> Env {
+pub(crate) fn base(own: &Env, exists: impl Fn(&str) -> bool) -> Env {
     let passes = |name: &str| {
         PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     };
@@ -75,7 +75,7 @@ pub fn base(own: &Env, exists: impl Fn(&str) -> bool) -> Env {
 }
 
 /// Values among these that logs must not show.
-pub fn secrets_of(base: &Env) -> impl Iterator<Item = &str> {
+pub(crate) fn secrets_of(base: &Env) -> impl Iterator<Item = &str> {
     let secret = |name: &str| {
         let name = name.to_ascii_uppercase();
         SECRET_WORDS.iter().any(|word| name.contains(word))
@@ -85,7 +85,7 @@ pub fn secrets_of(base: &Env) -> impl Iterator<Item = &str> {
 
 /// What a run is told about itself.
 #[must_use]
-pub fn info(spec: &JobSpec, account: &str, workspace_root: &str, state: &str) -> Env {
+pub(crate) fn info(spec: &JobSpec, account: &str, workspace_root: &str, state: &str) -> Env {
     let facts: [(&str, String); 16] = [
         ("account_name", account.to_owned()),
         ("commit_branch", spec.branch.clone()),
@@ -109,7 +109,7 @@ pub fn info(spec: &JobSpec, account: &str, workspace_root: &str, state: &str) ->
 
 /// Which of a stack's variables a step sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Init and plan.
     Read,
     /// Apply, destroy, task.
@@ -118,7 +118,7 @@ pub enum Access {
 
 impl Access {
     #[must_use]
-    pub fn of(step: Step) -> Access {
+    pub(crate) fn of(step: Step) -> Access {
         match step {
             Step::Preparing | Step::Initializing | Step::Planning => Access::Read,
             Step::Applying | Step::Destroying | Step::Performing => Access::Write,
@@ -128,7 +128,7 @@ impl Access {
 
 /// The stack's variables for one kind of step, with their secrets filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     pub env: Env,
     /// Values that came from secrets, or that hold one.
     pub secret: BTreeSet<String>,
@@ -137,7 +137,7 @@ pub struct Resolved {
 /// A later entry of one name wins; `${OTHER}` names any variable that the step has, this list's
 /// first; a secret is taken as it is.
 #[must_use]
-pub fn resolve(
+pub(crate) fn resolve(
     vars: &[EnvVar],
     access: Access,
     around: &Env,
@@ -164,7 +164,7 @@ pub fn resolve(
 
 /// The name that the tool sees.
 #[must_use]
-pub fn plain_name(name: &str) -> &str {
+pub(crate) fn plain_name(name: &str) -> &str {
     name.strip_prefix("ro_").or_else(|| name.strip_prefix("wo_")).unwrap_or(name)
 }
 
@@ -278,17 +278,51 @@ mod tests {
         let value = |text: &str| EnvValue::Value(text.into());
         let secret = |key: &str| EnvValue::Secret(key.into());
         #[rustfmt::skip]
-        let table: [(&str, Vec<(&str, EnvValue)>, &[(&str, &str)], &[(&str, &str)]); 9] = [
-            ("plain",       vec![("A", value("1"))],                          &[("A", "1")], &[("A", "1")]),
-            ("later wins",  vec![("A", value("1")), ("A", value("2"))],       &[("A", "2")], &[("A", "2")]),
-            ("prefixes",    vec![("ro_A", value("r")), ("wo_A", value("w"))], &[("A", "r")], &[("A", "w")]),
-            ("later prefix", vec![("A", value("1")), ("ro_A", value("r"))],   &[("A", "r")], &[("A", "1")]),
-            ("interpolates", vec![("A", value("${B}-${HOME}")), ("B", value("b"))],
-                &[("A", "b-/h"), ("B", "b")], &[("A", "b-/h"), ("B", "b")]),
-            ("adds to what is around", vec![("PATH", value("/opt:${PATH}"))],  &[("PATH", "/opt:/bin")], &[("PATH", "/opt:/bin")]),
-            ("circles and unknown names stay", vec![("A", value("${B}")), ("B", value("${A} ${C} ${")),],
-                &[("A", "${A} ${C} ${"), ("B", "${B} ${C} ${")], &[("A", "${A} ${C} ${"), ("B", "${B} ${C} ${")]),
-            ("a secret is literal", vec![("A", secret("k"))], &[("A", "p${HOME}w")], &[("A", "p${HOME}w")]),
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let table: [(&str, Vec<(&str, EnvValue)>, Pairs<'_>, Pairs<'_>); 9] = [
+            ("plain", vec![("A", value("1"))], &[("A", "1")], &[("A", "1")]),
+            (
+                "later wins",
+                vec![("A", value("1")), ("A", value("2"))],
+                &[("A", "2")],
+                &[("A", "2")],
+            ),
+            (
+                "prefixes",
+                vec![("ro_A", value("r")), ("wo_A", value("w"))],
+                &[("A", "r")],
+                &[("A", "w")],
+            ),
+            (
+                "later prefix",
+                vec![("A", value("1")), ("ro_A", value("r"))],
+                &[("A", "r")],
+                &[("A", "1")],
+            ),
+            (
+                "interpolates",
+                vec![("A", value("${B}-${HOME}")), ("B", value("b"))],
+                &[("A", "b-/h"), ("B", "b")],
+                &[("A", "b-/h"), ("B", "b")],
+            ),
+            (
+                "adds to what is around",
+                vec![("PATH", value("/opt:${PATH}"))],
+                &[("PATH", "/opt:/bin")],
+                &[("PATH", "/opt:/bin")],
+            ),
+            (
+                "circles and unknown names stay",
+                vec![("A", value("${B}")), ("B", value("${A} ${C} ${"))],
+                &[("A", "${A} ${C} ${"), ("B", "${B} ${C} ${")],
+                &[("A", "${A} ${C} ${"), ("B", "${B} ${C} ${")],
+            ),
+            (
+                "a secret is literal",
+                vec![("A", secret("k"))],
+                &[("A", "p${HOME}w")],
+                &[("A", "p${HOME}w")],
+            ),
             ("a bad name is left out", vec![("A-B", value("1"))], &[], &[]),
         ];
         let around = env(&[("HOME", "/h"), ("PATH", "/bin")]);

@@ -11,7 +11,7 @@ use windlass_core::id::StackId;
 pub const OVERRIDE_FILE: &str = "windlass_override.tf.json";
 
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     #[error("{what} {path:?} must be a path inside the repository")]
     Outside { what: &'static str, path: String },
     #[error("{what} {path:?} leads out of the repository through a link")]
@@ -59,7 +59,7 @@ fn existing(
 }
 
 /// The folder that the tool runs in.
-pub fn project_root(tree: &Path, path: &str) -> Result<PathBuf, FetchError> {
+pub(crate) fn project_root(tree: &Path, path: &str) -> Result<PathBuf, FetchError> {
     let full = tree.join(inside(ROOT, path)?);
     let real = existing(tree, ROOT, path, &full)?;
     if real.is_dir() {
@@ -70,7 +70,7 @@ pub fn project_root(tree: &Path, path: &str) -> Result<PathBuf, FetchError> {
 }
 
 /// Copies mounted files to where the stack wants them.
-pub fn mount(tree: &Path, root: &Path, mounts: &[FileMount]) -> Result<(), FetchError> {
+pub(crate) fn mount(tree: &Path, root: &Path, mounts: &[FileMount]) -> Result<(), FetchError> {
     for FileMount { path, source } in mounts {
         let from = existing(tree, SOURCE, source, &tree.join(inside(SOURCE, source)?))?;
         if !from.is_file() {
@@ -100,7 +100,7 @@ pub fn mount(tree: &Path, root: &Path, mounts: &[FileMount]) -> Result<(), Fetch
 /// True if the root module says where its state lies (`backend` or `cloud` in `terraform`). A file
 /// that does not parse is left for the tool to complain about.
 #[must_use]
-pub fn declares_backend(root: &Path) -> bool {
+pub(crate) fn declares_backend(root: &Path) -> bool {
     let Ok(entries) = fs::read_dir(root) else { return false };
     entries.flatten().any(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -135,19 +135,19 @@ fn json_declares(text: &str) -> bool {
 
 /// Where Windlass keeps the states of one stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatePlace {
+pub(crate) struct StatePlace {
     folder: PathBuf,
 }
 
 impl StatePlace {
     #[must_use]
-    pub fn new(state_dir: &Path, stack: &StackId) -> Self {
+    pub(crate) fn new(state_dir: &Path, stack: &StackId) -> Self {
         Self { folder: state_dir.join(&stack.0) }
     }
 
     /// The state file of a workspace.
     #[must_use]
-    pub fn file(&self, workspace: &str) -> PathBuf {
+    pub(crate) fn file(&self, workspace: &str) -> PathBuf {
         match workspace {
             "" | "default" => self.folder.join("terraform.tfstate"),
             other => self.folder.join("workspaces").join(other).join("terraform.tfstate"),
@@ -155,7 +155,7 @@ impl StatePlace {
     }
 
     /// Makes the folder and writes the override into the project root.
-    pub fn install(&self, root: &Path) -> Result<(), FetchError> {
+    pub(crate) fn install(&self, root: &Path) -> Result<(), FetchError> {
         let failed = |path: &Path| {
             let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             |source| FetchError::Write { path, source }

@@ -13,7 +13,7 @@ use windlass_ports::secrets::SECRET_CHARS_MIN;
 /// Stands where a secret was.
 pub const MASK: &str = "***";
 /// A line that grows beyond this is let through in pieces.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 const ADD_MASK: &[u8] = b"::add-mask ";
 
 /// What must not be seen, compiled.
@@ -187,13 +187,13 @@ fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> Vec<u8> {
 
 /// The stream: bytes in, masked bytes out, the end of an unfinished line held back.
 #[derive(Debug, Default)]
-pub struct Stream {
+pub(crate) struct Stream {
     held: Vec<u8>,
 }
 
 impl Stream {
     /// What can be let through after these bytes: whole lines, and pieces of an endless one.
-    pub fn push(&mut self, masks: &mut Masks, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn push(&mut self, masks: &mut Masks, bytes: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(bytes);
         let mut out = Vec::new();
         if let Some(end) = self.held.iter().rposition(|byte| *byte == b'\n') {
@@ -209,16 +209,21 @@ impl Stream {
     }
 
     /// After a pause: the unfinished line too, but for what may begin a secret or a command.
-    pub fn pause(&mut self, masks: &Masks) -> Vec<u8> {
+    pub(crate) fn pause(&mut self, masks: &Masks) -> Vec<u8> {
         let command = &self.held[..self.held.len().min(ADD_MASK.len())];
         if ADD_MASK.starts_with(command) { Vec::new() } else { self.cut(masks) }
     }
 
     /// At the end: everything.
-    pub fn finish(&mut self, masks: &mut Masks) -> Vec<u8> {
+    pub(crate) fn finish(&mut self, masks: &mut Masks) -> Vec<u8> {
         let rest = std::mem::take(&mut self.held);
         learn(masks, &rest);
         masks.bytes(&rest)
+    }
+
+    /// What is held back, as it came.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 
     fn cut(&mut self, masks: &Masks) -> Vec<u8> {
@@ -235,7 +240,7 @@ impl Stream {
 }
 
 /// Obeys the commands among these lines.
-pub fn learn(masks: &mut Masks, lines: &[u8]) {
+pub(crate) fn learn(masks: &mut Masks, lines: &[u8]) {
     if !lines.windows(2).any(|pair| pair == b"::") {
         return;
     }

@@ -18,21 +18,21 @@ pub struct OutputValue {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{what} can't be read")]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     what: &'static str,
     #[source]
     source: serde_json::Error,
 }
 
 /// Reads `output -json`.
-pub fn parse(json: &[u8]) -> Result<Values, Unreadable> {
+pub(crate) fn parse(json: &[u8]) -> Result<Values, Unreadable> {
     let json = if json.trim_ascii().is_empty() { b"{}" } else { json };
     serde_json::from_slice(json).map_err(|source| Unreadable { what: "the outputs' JSON", source })
 }
 
 /// What a result says about them: digests, never values.
 #[must_use]
-pub fn published(key: String, values: &Values) -> Outputs {
+pub(crate) fn published(key: String, values: &Values) -> Outputs {
     let info = |output: &OutputValue| OutputInfo {
         digest: Digest::of(output.value.to_string().as_bytes()),
         sensitive: output.sensitive,
@@ -43,7 +43,7 @@ pub fn published(key: String, values: &Values) -> Outputs {
 
 /// One input, ready for the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filled {
+pub(crate) struct Filled {
     pub name: String,
     pub value: String,
     pub sensitive: bool,
@@ -51,7 +51,10 @@ pub struct Filled {
 
 /// Fills inputs from the outputs that were found under each key: strings as they are, everything
 /// else as JSON. What is missing is named, all of it: `network.vpc_id => TF_VAR_vpc_id`.
-pub fn fill(inputs: &[Input], found: &BTreeMap<String, Values>) -> Result<Vec<Filled>, String> {
+pub(crate) fn fill(
+    inputs: &[Input],
+    found: &BTreeMap<String, Values>,
+) -> Result<Vec<Filled>, String> {
     let (mut filled, mut missing) = (Vec::new(), Vec::new());
     for input in inputs {
         let output = found.get(&input.outputs_key).and_then(|values| values.get(&input.output));
@@ -101,13 +104,13 @@ struct Instance {
 
 /// What a state file (version 4) holds. Reads no attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     pub resources: Vec<Resource>,
     pub tool_version: String,
 }
 
 /// Reads a state file; an empty one holds nothing.
-pub fn state(json: &[u8]) -> Result<Held, Unreadable> {
+pub(crate) fn state(json: &[u8]) -> Result<Held, Unreadable> {
     if json.trim_ascii().is_empty() {
         return Ok(Held::default());
     }

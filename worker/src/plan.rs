@@ -14,11 +14,11 @@ use windlass_core::changes::{
 use windlass_core::job::Delta;
 
 /// A longer string is cut: a page shows it, and a document carries it.
-pub const STRING_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const STRING_BYTES_MAX: usize = 16 * 1024;
 
 /// What a plan comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Read {
+pub(crate) struct Read {
     pub changes: Changes,
     pub delta: Delta,
     /// A resource or an output would change.
@@ -30,7 +30,7 @@ pub struct Read {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the plan's JSON can't be read")]
-pub struct Unreadable(#[from] serde_json::Error);
+pub(crate) struct Unreadable(#[from] serde_json::Error);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -69,7 +69,7 @@ struct Change {
 }
 
 /// Reads a plan; `masks` holds the job's secrets.
-pub fn read(json: &[u8], masks: &Masks) -> Result<Read, Unreadable> {
+pub(crate) fn read(json: &[u8], masks: &Masks) -> Result<Read, Unreadable> {
     let plan: Plan = serde_json::from_slice(json)?;
     let outputs: Vec<(String, Change)> = plan
         .output_changes
@@ -410,15 +410,16 @@ mod tests {
     #[test]
     fn numbers_and_whether_anything_changes() {
         #[rustfmt::skip]
-        let table: [(&[&str], Action, (u32, u32, u32), bool); 9] = [
-            (&["no-op"],            Action::NoOp,               (0, 0, 0), false),
-            (&["read"],             Action::Read,               (0, 0, 0), false),
-            (&["create"],           Action::Create,             (1, 0, 0), true),
-            (&["update"],           Action::Update,             (0, 1, 0), true),
-            (&["delete"],           Action::Delete,             (0, 0, 1), true),
-            (&["delete", "create"], Action::Replace,            (1, 0, 1), true),
+        type Numbers = (u32, u32, u32);
+        let table: [(&[&str], Action, Numbers, bool); 9] = [
+            (&["no-op"], Action::NoOp, (0, 0, 0), false),
+            (&["read"], Action::Read, (0, 0, 0), false),
+            (&["create"], Action::Create, (1, 0, 0), true),
+            (&["update"], Action::Update, (0, 1, 0), true),
+            (&["delete"], Action::Delete, (0, 0, 1), true),
+            (&["delete", "create"], Action::Replace, (1, 0, 1), true),
             (&["create", "delete"], Action::ReplaceCreateFirst, (1, 0, 1), true),
-            (&["forget"],           Action::Forget,             (0, 0, 0), true),
+            (&["forget"], Action::Forget, (0, 0, 0), true),
             (&["create", "forget"], Action::ReplaceCreateFirst, (1, 0, 1), true),
         ];
         for (actions, expect, (add, change_, delete), changed) in table {

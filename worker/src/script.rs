@@ -10,7 +10,7 @@ use std::path::Path;
 /// What the leader knows before its first step. A trap (not an ignored signal, which children
 /// would inherit) lets it outlive the interrupt that its group gets.
 #[must_use]
-pub fn preamble(stop_file: &Path) -> String {
+pub(crate) fn preamble(stop_file: &Path) -> String {
     format!(
         "trap : INT TERM PIPE\n\
          exec 3>&1 1>/dev/null\n\
@@ -22,7 +22,7 @@ pub fn preamble(stop_file: &Path) -> String {
 
 /// One part of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// A user's command, by its phase (`before_plan`), run by the step's own shell.
     Hook { phase: &'static str, command: String },
     /// A tool process: its arguments, and the file that takes its standard output, if not the log.
@@ -31,14 +31,14 @@ pub enum Part {
 
 impl Part {
     #[must_use]
-    pub fn hooks(phase: &'static str, commands: &[String]) -> Vec<Part> {
+    pub(crate) fn hooks(phase: &'static str, commands: &[String]) -> Vec<Part> {
         commands.iter().map(|c| Part::Hook { phase, command: c.clone() }).collect()
     }
 }
 
 /// One step: parts that share one shell, a folder and an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Script {
+pub(crate) struct Script {
     /// Names its log and its return code: `init`, `plan`, …
     pub name: &'static str,
     pub folder: String,
@@ -47,12 +47,12 @@ pub struct Script {
 }
 
 /// Says which part ended the step, when it was the last.
-pub const DONE: &str = "done";
+pub(crate) const DONE: &str = "done";
 
 /// The step as the leader reads it. The braces make a text that was cut off a syntax error instead
 /// of half a step.
 #[must_use]
-pub fn step(script: &Script, log: &Path, code: &Path) -> String {
+pub(crate) fn step(script: &Script, log: &Path, code: &Path) -> String {
     let mut text = String::from("{ (\ntrap : INT TERM PIPE\n");
     for (name, value) in &script.env {
         text.push_str(&format!("export {name}={}\n", quote(value)));
@@ -85,7 +85,7 @@ fn command(part: &Part) -> String {
 
 /// A word that the shell takes literally.
 #[must_use]
-pub fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -95,14 +95,14 @@ pub fn quote(word: &str) -> String {
 
 /// A name that a shell can export.
 #[must_use]
-pub fn exportable(name: &str) -> bool {
+pub(crate) fn exportable(name: &str) -> bool {
     let mut letters = name.chars();
     letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The tool's commands of each step.
-pub mod tool {
+pub(crate) mod tool {
     use super::Part;
 
     /// The plan file, in the project root.
@@ -115,7 +115,7 @@ pub mod tool {
 
     /// `readonly`: an apply may not choose other providers than its plan did.
     #[must_use]
-    pub fn init(tool: &str, readonly: bool) -> Part {
+    pub(crate) fn init(tool: &str, readonly: bool) -> Part {
         let mut words = vec!["init", "-input=false"];
         if readonly {
             words.push("-lockfile=readonly");
@@ -124,14 +124,14 @@ pub mod tool {
     }
 
     #[must_use]
-    pub fn workspace(tool: &str, name: &str) -> Option<Part> {
+    pub(crate) fn workspace(tool: &str, name: &str) -> Option<Part> {
         let words = ["workspace", "select", "-or-create=true", name];
         (name != "default" && !name.is_empty())
             .then(|| part(tool, "workspace select", &words, None))
     }
 
     #[must_use]
-    pub fn plan(tool: &str, destroy: bool, lock: bool, targets: &[String]) -> Part {
+    pub(crate) fn plan(tool: &str, destroy: bool, lock: bool, targets: &[String]) -> Part {
         let out = format!("-out={PLAN_FILE}");
         let targets: Vec<String> = targets.iter().map(|t| format!("-target={t}")).collect();
         let mut words = vec!["plan", "-input=false", out.as_str()];
@@ -146,22 +146,22 @@ pub mod tool {
     }
 
     #[must_use]
-    pub fn show(tool: &str, output: &str) -> Part {
+    pub(crate) fn show(tool: &str, output: &str) -> Part {
         part(tool, "show", &["show", "-json", PLAN_FILE], Some(output))
     }
 
     #[must_use]
-    pub fn apply(tool: &str) -> Part {
+    pub(crate) fn apply(tool: &str) -> Part {
         part(tool, "apply", &["apply", "-input=false", PLAN_FILE], None)
     }
 
     #[must_use]
-    pub fn outputs(tool: &str, output: &str) -> Part {
+    pub(crate) fn outputs(tool: &str, output: &str) -> Part {
         part(tool, "output", &["output", "-json"], Some(output))
     }
 
     #[must_use]
-    pub fn task(command: &str) -> Part {
+    pub(crate) fn task(command: &str) -> Part {
         let argv = ["sh", "-c", command].map(str::to_owned).to_vec();
         Part::Tool { name: "task", argv, output: None }
     }

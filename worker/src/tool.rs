@@ -83,7 +83,11 @@ pub struct Versions(Mutex<BTreeMap<Stamp, Found>>);
 
 impl Versions {
     /// What the program at `path` is; runs it only if it is new or was replaced. Blocks.
-    pub fn of(&self, path: &Path, environment: &[(String, String)]) -> Result<Found, ToolError> {
+    pub fn of(
+        &self,
+        path: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Found, ToolError> {
         let shown = || path.display().to_string();
         let meta = path.metadata().map_err(|e| ToolError::Silent(shown(), e))?;
         let stamp = (path.to_owned(), meta.len(), meta.mtime(), meta.mtime_nsec());
@@ -94,7 +98,7 @@ impl Versions {
         let answer = std::process::Command::new(path)
             .arg("version")
             .env_clear()
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment)
             .stdin(Stdio::null())
             .output()
             .map_err(|e| ToolError::Silent(shown(), e))?;
@@ -340,10 +344,10 @@ mod tests {
         let versions = Versions::default();
         write("1.6.0");
         for _ in 0..3 {
-            assert_eq!(versions.of(&tool, &[]).unwrap().version.to_string(), "1.6.0");
+            assert_eq!(versions.of(&tool, &BTreeMap::new()).unwrap().version.to_string(), "1.6.0");
         }
         write("1.7.0-long");
-        assert_eq!(versions.of(&tool, &[]).unwrap().version.to_string(), "1.7.0-long");
+        assert_eq!(versions.of(&tool, &BTreeMap::new()).unwrap().version.to_string(), "1.7.0-long");
         assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\nx\n");
     }
 }

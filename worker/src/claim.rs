@@ -1,0 +1,145 @@
+//! From a pointer to a job that only we may start (rule B3).
+//!
+//! Record busy, claim created, record renewed and no result seen: after that, and not before, the
+//! leader may go. Each step is a conditional write, so of two workers one stops at one of them. An
+//! answer that stays unknown is asked again until it is known (rule B8).
+use crate::Deps;
+use crate::backoff::Backoff;
+use crate::record::{Record, SwapError, WriteIds};
+use windlass_core::instance::Refused;
+use windlass_core::job::{Claim, JobId, JobResult, JobSpec, Pointer, ProcessGroup};
+use windlass_core::keys;
+use windlass_ports::{Fault, cas};
+
+/// Why a pointer did not become a job of ours.
+#[derive(Debug)]
+pub(crate) enum Not {
+    /// It has a result: report again, drop the pointer.
+    Over,
+    /// A cancel was first: drop the pointer.
+    Cancelled,
+    /// Another worker has it: leave the pointer to it.
+    Theirs,
+    /// There is no such job: drop the pointer.
+    Unknown,
+    /// We take no jobs: hand the pointer back.
+    Draining,
+    /// Our record is of another epoch: register first, leave the pointer.
+    Void,
+    /// The store did not answer: leave the pointer.
+    Fault(Fault),
+}
+
+impl From<Fault> for Not {
+    fn from(fault: Fault) -> Self {
+        Not::Fault(fault)
+    }
+}
+
+/// A claim in the making.
+pub(crate) struct Claiming<'a> {
+    pub deps: &'a Deps,
+    pub record: &'a Record,
+    pub ids: &'a WriteIds,
+}
+
+impl Claiming<'_> {
+    /// What the pointer is about, if it is still to be done.
+    pub(crate) async fn spec(&self, pointer: &Pointer) -> Result<JobSpec, Not> {
+        let docs = &*self.deps.docs;
+        let (spec_key, result_key) = (keys::job_spec(&pointer.job), keys::job_result(&pointer.job));
+        let (spec, result) = tokio::join!(
+            cas::load::<JobSpec>(docs, &spec_key),
+            cas::load::<JobResult>(docs, &result_key),
+        );
+        if result?.is_some() {
+            return Err(Not::Over);
+        }
+        Ok(spec?.ok_or(Not::Unknown)?.value)
+    }
+
+    /// A slot of ours becomes busy with it.
+    pub(crate) async fn take(&self, job: &JobId) -> Result<(), Not> {
+        let id = self.ids.next();
+        let taken =
+            self.record.swap(&*self.deps.docs, &id, |record, epoch| record.take(epoch, job));
+        match taken.await {
+            Ok(_) => Ok(()),
+            Err(SwapError::Refused(Refused::OtherEpoch | Refused::NotHeld)) => Err(Not::Void),
+            Err(SwapError::Refused(Refused::Draining | Refused::NoFreeSlot)) => Err(Not::Draining),
+            Err(SwapError::Fault(fault)) => Err(Not::Fault(fault)),
+        }
+    }
+
+    /// The claim, and the last look before the start.
+    pub(crate) async fn hold(&self, job: &JobId, group: &ProcessGroup) -> Result<(), Not> {
+        let claim = Claim::Held {
+            pool: self.record.pool.clone(),
+            worker: self.record.id.clone(),
+            epoch: self.record.epoch(),
+            group: Some(group.clone()),
+            at: self.deps.clock.now(),
+        };
+        let (key, id) = (keys::job_claim(job), self.ids.next());
+        let other = until_known(|| cas::create(&*self.deps.docs, &key, &id, &claim)).await?;
+        match other {
+            None => {}
+            Some(Claim::Tombstone { .. }) => return Err(Not::Cancelled),
+            Some(Claim::Held { .. }) => return Err(Not::Theirs),
+        }
+        self.recheck(job).await
+    }
+
+    /// Renewed under our epoch, still busy with it, and no result. From here on the claim is ours,
+    /// so an unknown answer is waited for: leaving would make the job lost.
+    async fn recheck(&self, job: &JobId) -> Result<(), Not> {
+        let renewed = until_known(|| async {
+            let id = self.ids.next();
+            let renewal = self.record.swap(&*self.deps.docs, &id, |record, epoch| {
+                if record.holds(epoch, job) { record.renew(epoch) } else { Err(Refused::NotHeld) }
+            });
+            match renewal.await {
+                Ok(_) => Ok(true),
+                Err(SwapError::Refused(_)) => Ok(false),
+                Err(SwapError::Fault(fault)) => Err(fault),
+            }
+        });
+        let key = keys::job_result(job);
+        let result = until_known(|| cas::load::<JobResult>(&*self.deps.docs, &key));
+        let (renewed, result) = tokio::join!(renewed, result);
+        match (renewed?, result?) {
+            (_, Some(_)) => Err(Not::Over),
+            (false, None) => Err(Not::Void),
+            (true, None) => Ok(()),
+        }
+    }
+
+    /// The slot is free again: after result and report, or because nothing was started.
+    pub(crate) async fn release(&self, job: &JobId) -> Result<(), Not> {
+        let released = until_known(|| async {
+            let id = self.ids.next();
+            let release =
+                self.record.swap(&*self.deps.docs, &id, |record, epoch| record.release(epoch, job));
+            match release.await {
+                Ok(_) => Ok(true),
+                Err(SwapError::Refused(_)) => Ok(false),
+                Err(SwapError::Fault(fault)) => Err(fault),
+            }
+        });
+        if released.await? { Ok(()) } else { Err(Not::Void) }
+    }
+}
+
+/// Asks until the answer is known; a fault that can't pass is one.
+async fn until_known<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        match ask().await {
+            Err(fault) if fault.is_retryable() => tokio::time::sleep(backoff.next()).await,
+            known => return known,
+        }
+    }
+}

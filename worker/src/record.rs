@@ -1,0 +1,165 @@
+//! This worker's own record in its pool, and the one lease that lies in its age.
+//!
+//! All swaps of it go through here, so that each one that lands counts as a renewal, dated from
+//! *before* it was sent, by a clock that runs on while the machine sleeps (rule E2).
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use windlass_core::id::{InstanceId, PoolId};
+use windlass_core::instance::{Instance, Refused};
+use windlass_core::keys;
+use windlass_core::time::UnixMs;
+use windlass_ports::{Change, Docs, Fault, cas};
+
+/// Makes write ids that no other write has: by process, by count.
+#[derive(Debug)]
+pub(crate) struct WriteIds {
+    prefix: String,
+    count: AtomicU64,
+}
+
+impl WriteIds {
+    #[must_use]
+    pub(crate) fn new(worker: &InstanceId, now: UnixMs) -> Self {
+        let prefix =
+            format!("{worker}-{}-{:x}-{:x}", std::process::id(), now.0, moment().as_nanos());
+        Self { prefix, count: AtomicU64::new(0) }
+    }
+    #[must_use]
+    pub(crate) fn next(&self) -> String {
+        format!("{}-{}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Time since boot, sleep included.
+#[must_use]
+pub(crate) fn moment() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
+    // Elsewhere (macOS, BSD) this one counts sleep.
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
+    nix::time::clock_gettime(CLOCK).map(Duration::from).unwrap_or_default()
+}
+
+/// Why the record was not swapped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SwapError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// The record of this worker.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub id: InstanceId,
+    pub pool: PoolId,
+    epoch: AtomicU64,
+    renewed: Mutex<Duration>,
+    swapping: tokio::sync::Mutex<()>,
+}
+
+impl Record {
+    #[must_use]
+    pub(crate) fn new(id: InstanceId, pool: PoolId) -> Self {
+        Self {
+            id,
+            pool,
+            epoch: AtomicU64::new(0),
+            renewed: Mutex::new(moment()),
+            swapping: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Time since the last swap that landed was sent.
+    #[must_use]
+    pub(crate) fn since_renewed(&self) -> Duration {
+        moment().saturating_sub(*self.renewed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn landed(&self, sent: Duration) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+
+    fn key(&self) -> String {
+        keys::instance(&self.pool, &self.id)
+    }
+
+    /// A new epoch, all slots idle. What an earlier epoch had claimed is void with that.
+    pub(crate) async fn register(
+        &self,
+        docs: &dyn Docs,
+        write_id: &str,
+        (slots, version, now): (usize, &str, UnixMs),
+    ) -> Result<Instance, Fault> {
+        let _one = self.swapping.lock().await;
+        let sent = moment();
+        let pid = Some(std::process::id());
+        let instance = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
+            let next = Instance::register(before, &self.id, &self.pool, slots, version, pid, now);
+            Ok(Change::Write(next.clone(), next))
+        })
+        .await?;
+        self.epoch.store(instance.epoch, Ordering::SeqCst);
+        self.landed(sent);
+        Ok(instance)
+    }
+
+    /// Swaps the record as `decide` says, for the epoch that we registered under.
+    pub(crate) async fn swap(
+        &self,
+        docs: &dyn Docs,
+        write_id: &str,
+        decide: impl Fn(&Instance, u64) -> Result<Instance, Refused> + Send + Sync,
+    ) -> Result<Instance, SwapError> {
+        let _one = self.swapping.lock().await;
+        let (epoch, sent) = (self.epoch(), moment());
+        let answer = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
+            // A record that was removed is another's decision, like a void.
+            let decided = before.map_or(Err(Refused::OtherEpoch), |b| decide(b, epoch));
+            Ok(match decided {
+                Ok(next) => Change::Write(next.clone(), Ok(next)),
+                Err(refused) => Change::Keep(Err(refused)),
+            })
+        })
+        .await??;
+        self.landed(sent);
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_core::instance::Slot;
+    use windlass_core::job::{Attempt, JobId, Phase};
+    use windlass_ports::fake::{FakeClock, MemDocs};
+
+    #[tokio::test]
+    async fn swaps_renew_and_a_void_refuses_them() {
+        let docs = MemDocs::new(FakeClock::at(UnixMs(1)).shared());
+        let record = Record::new("w1".into(), "default".into());
+        let ids = WriteIds::new(&"w1".into(), UnixMs(1));
+        let first = record.register(&docs, &ids.next(), (1, "0.1", UnixMs(1))).await.unwrap();
+        assert_eq!((first.epoch, record.epoch()), (1, 1));
+
+        let job = JobId { run: "r".into(), phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+        let taken = record.swap(&docs, &ids.next(), |i, epoch| i.take(epoch, &job)).await.unwrap();
+        assert_eq!(taken.slots, [Slot::Busy { job: job.clone() }]);
+        assert!(record.since_renewed() < Duration::from_secs(5));
+
+        let other = Record::new("w1".into(), "default".into());
+        let again = other.register(&docs, &ids.next(), (1, "0.1", UnixMs(2))).await.unwrap();
+        assert_eq!(again.epoch, 2);
+        let refused = record.swap(&docs, &ids.next(), |i, epoch| i.renew(epoch)).await;
+        assert!(matches!(refused, Err(SwapError::Refused(Refused::OtherEpoch))));
+    }
+}

@@ -1,0 +1,95 @@
+//! Blobs on their way to the store, in the background and in order.
+//!
+//! The tool never waits for the store. When the store is away, blobs wait in memory; what has not
+//! arrived when the job ends is handed back, for the spool.
+use crate::backoff::Backoff;
+use crate::until::until;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use windlass_ports::Blobs;
+
+/// Bytes and the key they belong under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub key: String,
+    pub body: Vec<u8>,
+}
+
+/// Accepts blobs; clones feed the same queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender(mpsc::UnboundedSender<Blob>);
+
+impl Sender {
+    pub(crate) fn send(&self, key: String, body: Vec<u8>) {
+        // The queue outlives its senders, unless its task panicked; then there is nobody to tell.
+        let _ = self.0.send(Blob { key, body });
+    }
+}
+
+/// The queue and the task that empties it.
+pub(crate) struct Uploads {
+    sender: Sender,
+    give_up: watch::Sender<bool>,
+    task: JoinHandle<Vec<Blob>>,
+}
+
+impl Uploads {
+    #[must_use]
+    pub(crate) fn start(blobs: Arc<dyn Blobs>) -> Self {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let (give_up, given_up) = watch::channel(false);
+        let task = tokio::spawn(empty(blobs, queue, given_up));
+        Self { sender: Sender(sender), give_up, task }
+    }
+
+    #[must_use]
+    pub(crate) fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Waits until all is stored, at most for `patience`; what is not comes back. All other
+    /// senders must be gone.
+    pub(crate) async fn finish(self, patience: Duration) -> Vec<Blob> {
+        let Self { sender, give_up, mut task } = self;
+        drop(sender);
+        if let Ok(left) = tokio::time::timeout(patience, &mut task).await {
+            return left.unwrap_or_default();
+        }
+        give_up.send_replace(true);
+        task.await.unwrap_or_default()
+    }
+}
+
+async fn empty(
+    blobs: Arc<dyn Blobs>,
+    mut queue: mpsc::UnboundedReceiver<Blob>,
+    mut given_up: watch::Receiver<bool>,
+) -> Vec<Blob> {
+    let mut left = Vec::new();
+    while let Some(blob) = queue.recv().await {
+        if !left.is_empty() || !stored(&*blobs, &blob, &mut given_up).await {
+            left.push(blob);
+        }
+    }
+    left
+}
+
+async fn stored(blobs: &dyn Blobs, blob: &Blob, given_up: &mut watch::Receiver<bool>) -> bool {
+    let mut backoff = Backoff::default();
+    loop {
+        match blobs.put(&blob.key, blob.body.clone()).await {
+            Ok(()) => return true,
+            Err(fault) if *given_up.borrow() || !fault.is_retryable() => {
+                tracing::warn!(key = blob.key, error = fault.chain(), "a blob was not stored");
+                return false;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            () = until(given_up, |given_up| *given_up) => return false,
+        }
+    }
+}
