@@ -49,6 +49,14 @@ impl Source for Mirrors {
         Err(GitError::Failed { verb: "diff-tree", said }.into())
     }
 
+    async fn merge_base(&self, repo: &RepoName, a: &Sha, b: &Sha) -> Result<Option<Sha>, Fault> {
+        let git = self.git(repo, "merge-base")?.args(["merge-base", checked(a)?, checked(b)?]);
+        // Exit 1: nothing in common; 128: one of them is not here. Neither is a fork to start from.
+        let output = git.run().await?;
+        let sha = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.ok() && !sha.is_empty()).then_some(Sha(sha)))
+    }
+
     async fn commit(&self, repo: &RepoName, sha: &Sha) -> Result<Option<CommitInfo>, Fault> {
         let format = "--format=%H%x00%an%x00%s%x00%ct";
         let options = ["-c", "log.showSignature=false", "log", "-1", "--no-color", "--no-mailmap"];

@@ -102,6 +102,27 @@ async fn commits_and_names() {
 }
 
 #[tokio::test]
+async fn where_a_branch_left_another() {
+    let (bench, fork) = Bench::with_commit().await;
+    let trunk = bench.commit(&[("b/main.tf", "b2")], "the trunk goes on");
+    bench.git(&["checkout", "-q", "-b", "feature", &fork.0]);
+    let feature = bench.commit(&[("a/main.tf", "a2")], "a feature");
+    bench.git(&["checkout", "-q", "--orphan", "other"]);
+    let orphan = bench.commit(&[("d", "d")], "orphan");
+    bench.mirrors.fetch(&bench.repo).await.unwrap();
+    let gone = Sha("1".repeat(40));
+    for (name, a, b, expect) in [
+        ("a fork", &trunk, &feature, Some(&fork)),
+        ("an ancestor", &trunk, &fork, Some(&fork)),
+        ("nothing in common", &trunk, &orphan, None),
+        ("one is gone", &trunk, &gone, None),
+    ] {
+        let base = bench.mirrors.merge_base(&bench.repo, a, b).await.unwrap();
+        assert_eq!(base.as_ref(), expect, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn files_at_a_commit() {
     let (bench, _) = Bench::with_commit().await;
     std::os::unix::fs::symlink("/etc/passwd", bench.origin().join("link")).unwrap();
