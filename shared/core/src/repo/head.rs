@@ -1,7 +1,7 @@
 //! `repos/<name>.json`: what a repository's actor remembers.
 use crate::effect::{Effect, Entry};
 use crate::event::Push;
-use crate::id::{EffectId, EventId, RepoName, RunId, Sha};
+use crate::id::{EventId, RepoName, RunId, Sha};
 use crate::run::Commit;
 use crate::stack::{Answer, Recent};
 use crate::time::UnixMs;
@@ -72,7 +72,7 @@ impl RepoHead {
         self.recent.push_back(Recent { id: id.clone(), answer });
     }
     pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
-        let id = EffectId(format!("{}-{}-{}", self.repo, self.revision, self.outbox.len()));
+        let id = crate::stack::free_id(&self.outbox, &self.repo.0, self.revision);
         self.outbox.push(Entry { id, at: now, effect });
     }
 }

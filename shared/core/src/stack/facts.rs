@@ -30,6 +30,7 @@ pub struct Facts {
 }
 
 /// What is known of one attempt.
+#[expect(clippy::large_enum_variant, reason = "a handful exist at a time, each looked at once")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempted {
     Unclaimed,

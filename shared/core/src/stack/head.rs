@@ -168,7 +168,41 @@ impl StackHead {
     }
     /// Adds an effect under an id of its own: the head's revision is new with each decision.
     pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
-        let id = EffectId(format!("{}-{}-{}", self.stack, self.revision, self.outbox.len()));
+        let id = free_id(&self.outbox, &self.stack.0, self.revision);
         self.outbox.push(Entry { id, at: now, effect });
+    }
+}
+
+/// `<owner>-<revision>-<n>`, the first that no entry has. Entries may have been taken out since
+/// the last was added, so their number alone does not tell.
+pub(crate) fn free_id(outbox: &[Entry], owner: &str, revision: u64) -> EffectId {
+    let taken = |id: &EffectId| outbox.iter().any(|entry| entry.id == *id);
+    let mut place = outbox.len();
+    loop {
+        let id = EffectId(format!("{owner}-{revision}-{place}"));
+        if !taken(&id) {
+            return id;
+        }
+        place += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is delivered is struck by its id: two entries of one id would be struck together,
+    /// though only one was delivered (rule A2).
+    #[test]
+    fn an_effect_never_takes_the_id_of_another_that_is_owed() {
+        let mut head = StackHead::new(&"s".into());
+        let owe = |head: &mut StackHead| head.owe(Effect::PutSummary, UnixMs(0));
+        owe(&mut head);
+        owe(&mut head);
+        head.outbox.remove(0);
+        owe(&mut head);
+        owe(&mut head);
+        let ids: std::collections::BTreeSet<_> = head.outbox.iter().map(|e| &e.id).collect();
+        assert_eq!(ids.len(), 3);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! [`wants`] names what to load, [`decide`] answers with the next head: state and owed effects in
 //! one document, so that one conditional write commits both.
+mod births;
 mod command;
 mod decide;
 mod facts;
 mod head;
+mod moves;
 mod release;
 mod result;
 mod spec;
@@ -14,3 +16,4 @@ mod sweep;
 pub use decide::{Decision, decide};
 pub use facts::{Attempted, Facts, Record, Wants, wants};
 pub use head::{Answer, Defined, LastRun, Lock, RECENT_MAX, Recent, StackHead, StackOutputs};
+pub(crate) use head::free_id;

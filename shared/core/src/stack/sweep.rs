@@ -141,7 +141,7 @@ impl Turn<'_> {
                 let Some(known) = facts.newest(&parent).filter(|k| k.state.terminal()) else {
                     continue;
                 };
-                let outcome = super::decide::outcome(known);
+                let outcome = super::moves::outcome(known);
                 let news = Heard { try_no: known.new.try_no, outcome };
                 heard |= crate::rollout::hear(&mut run.new.waits, &parent, news);
             }
