@@ -21,6 +21,9 @@ pub struct RepoHead {
     pub pending: Vec<Pending>,
     pub recent: VecDeque<Recent>,
     pub outbox: Vec<Entry>,
+    /// How many effects were ever owed: each has an id of its own.
+    #[serde(default)]
+    pub owed: u64,
     pub due_minute: Option<u64>,
 }
 
@@ -58,6 +61,7 @@ impl RepoHead {
             pending: Vec::new(),
             recent: VecDeque::new(),
             outbox: Vec::new(),
+            owed: 0,
             due_minute: None,
         }
     }

@@ -134,6 +134,14 @@ impl NewRun {
             try_no: 1,
         }
     }
+
+    /// Who asked this stack itself for a preview or a task; other runs come by a rollout, where
+    /// the asking is written down already.
+    #[must_use]
+    pub fn asked_by(&self) -> Option<&str> {
+        let by_itself = self.direct && matches!(self.kind, RunType::Proposed | RunType::Task);
+        self.triggered_by.as_deref().filter(|_| by_itself)
+    }
 }
 
 /// The stored document. Owned by its stack's actor, which keeps it in the head until it is

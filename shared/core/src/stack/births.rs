@@ -2,6 +2,8 @@
 use super::decide::{Turn, done, stale};
 use super::head::{Answer, Defined};
 use super::moves::outcome;
+use crate::audit::AuditEntry;
+use crate::effect::Effect;
 use crate::id::RunId;
 use crate::rollout::{Heard, Judgement, Outcome, hear, judge};
 use crate::run::{Event, FailReason, NewRun, Run, RunType, State};
@@ -14,6 +16,7 @@ impl Turn<'_> {
             return stale("this run exists");
         }
         let refused = self.lock_refuses(&new);
+        self.audit_asking(&new, refused.clone());
         if new.kind == RunType::Tracked
             && !new.pinned
             && self.head.tracked.as_ref().is_none_or(|known| known.seq < new.commit.seq)
@@ -42,6 +45,22 @@ impl Turn<'_> {
             self.head.proposed.push(run);
         }
         done(Some(&id))
+    }
+
+    fn audit_asking(&mut self, new: &NewRun, note: Option<String>) {
+        let Some(actor) = new.asked_by() else { return };
+        let entry = AuditEntry {
+            id: self.envelope.id.clone(),
+            at: self.now,
+            actor: actor.to_owned(),
+            action: format!("trigger {}", new.kind.as_str().to_lowercase()),
+            stack: Some(self.head.stack.clone()),
+            run: Some(new.id.clone()),
+            from: None,
+            to: None,
+            note,
+        };
+        self.owe(Effect::Audit { entry: Box::new(entry) });
     }
 
     /// A person's run on a stack that somebody else has locked.

@@ -35,10 +35,7 @@ pub fn decide(
     let listed = Listed::of(&head);
     let mut turn = Turn { head, envelope, facts, now, changed: false };
     let answer = turn.take(&envelope.event);
-    if matches!(
-        envelope.event,
-        StackEvent::Command { .. } | StackEvent::Define { .. } | StackEvent::Undefine { .. }
-    ) {
+    if somebody_waits(&envelope.event) {
         turn.head.remember(&envelope.id, answer.clone());
         turn.changed = true;
     }
@@ -54,6 +51,17 @@ pub fn decide(
         head.revision -= 1;
     }
     Decision { head, answer, changed }
+}
+
+/// Events whose answer is kept for whoever asked; the others are recognised by what they made.
+fn somebody_waits(event: &StackEvent) -> bool {
+    match event {
+        StackEvent::Command { .. } | StackEvent::Define { .. } | StackEvent::Undefine { .. } => {
+            true
+        }
+        StackEvent::Queue { run } => run.asked_by().is_some(),
+        _ => false,
+    }
 }
 
 /// What lists show of a stack, cheap to compare: a change owes its summary.

@@ -31,6 +31,9 @@ pub struct StackHead {
     pub last: Option<LastRun>,
     pub recent: VecDeque<Recent>,
     pub outbox: Vec<Entry>,
+    /// How many effects were ever owed: each has an id of its own.
+    #[serde(default)]
+    pub owed: u64,
     /// The earliest minute that `due/` was asked to wake this group at.
     pub due_minute: Option<u64>,
 }
@@ -141,6 +144,7 @@ impl StackHead {
             last: None,
             recent: VecDeque::new(),
             outbox: Vec::new(),
+            owed: 0,
             due_minute: None,
         }
     }
@@ -166,7 +170,7 @@ impl StackHead {
         }
         self.recent.push_back(Recent { id: id.clone(), answer });
     }
-    /// Adds an effect under an id of its own: the head's revision is new with each decision.
+    /// Adds an effect under an id of its own.
     pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
         let id = free_id(&self.outbox, &self.stack.0, self.revision);
         self.outbox.push(Entry { id, at: now, effect });

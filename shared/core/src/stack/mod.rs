@@ -15,5 +15,5 @@ mod sweep;
 
 pub use decide::{Decision, decide};
 pub use facts::{Attempted, Facts, Record, Wants, wants};
-pub use head::{Answer, Defined, LastRun, Lock, RECENT_MAX, Recent, StackHead, StackOutputs};
 pub(crate) use head::free_id;
+pub use head::{Answer, Defined, LastRun, Lock, RECENT_MAX, Recent, StackHead, StackOutputs};

@@ -1,8 +1,9 @@
 //! How an attempt ended, and what that means to its run.
 use super::decide::{Turn, stale};
 use super::head::{Answer, StackOutputs};
+use crate::audit::AuditEntry;
 use crate::effect::Effect;
-use crate::id::Digest;
+use crate::id::{Digest, EventId, derive};
 use crate::job::{Delta, JobResult, Outputs, Phase, PlanRef, Verdict};
 use crate::run::{Event, FailReason, Planned, RunType, gate};
 use std::collections::BTreeSet;
@@ -30,10 +31,33 @@ impl Turn<'_> {
             Verdict::Cancelled => Event::Withdrawn { job },
         };
         self.note_facts(result);
+        self.audit_loss(result);
         if result.verdict == Verdict::Ok {
             self.publish_outputs(result);
         }
         self.told(&id, &event)
+    }
+
+    /// A stack that is freed because its worker is provably gone is freed by the rules, not by a
+    /// person: it is written down as what it is.
+    fn audit_loss(&mut self, result: &JobResult) {
+        let Verdict::Lost { cause } = &result.verdict else { return };
+        if result.job.phase.repeatable() {
+            return;
+        }
+        let from = self.head.run(&result.job.run).map(|run| run.state.name().as_str().to_owned());
+        let entry = AuditEntry {
+            id: EventId(derive(&["lost", &result.job.to_string()])),
+            at: self.now,
+            actor: "windlass".to_owned(),
+            action: "free the stack".to_owned(),
+            stack: Some(self.head.stack.clone()),
+            run: Some(result.job.run.clone()),
+            from,
+            to: Some("FAILED".to_owned()),
+            note: Some(cause.clone()),
+        };
+        self.owe(Effect::Audit { entry: Box::new(entry) });
     }
 
     /// What the run keeps of a result, whatever follows.
