@@ -122,14 +122,17 @@ impl Git {
         self
     }
 
+    /// Starts it to be talked to. What it says on standard error is nobody's.
+    pub(crate) fn spawn(mut self) -> Result<Child, GitError> {
+        let verb = self.verb;
+        self.command.stdin(Stdio::piped()).stderr(Stdio::null());
+        self.command.spawn().map_err(|e| spawn_error(verb, e))
+    }
+
     /// Runs it; any exit code is an answer.
     pub(crate) async fn run(mut self) -> Result<Output, GitError> {
         let verb = self.verb;
-        let io = |e| GitError::io(format!("git {verb} can't be run"), e);
-        let mut child = self.command.spawn().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => GitError::NotInstalled,
-            _ => io(e),
-        })?;
+        let mut child = self.command.spawn().map_err(|e| spawn_error(verb, e))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let talk = async {
             let (stdout, stderr, status) = tokio::join!(
@@ -141,7 +144,7 @@ impl Git {
         };
         match tokio::time::timeout(Duration::from_millis(self.timeout_ms), talk).await {
             Ok(Ok((stdout, stderr, status))) => Ok(Output { code: status.code(), stdout, stderr }),
-            Ok(Err(e)) => Err(io(e)),
+            Ok(Err(e)) => Err(cannot_run(verb, e)),
             Err(_) => {
                 end(&mut child).await;
                 Err(GitError::TimedOut { verb, timeout_ms: self.timeout_ms })
@@ -158,6 +161,17 @@ impl Git {
             false => Err(GitError::Failed { verb, said: output.said() }),
         }
     }
+}
+
+fn spawn_error(verb: &'static str, error: std::io::Error) -> GitError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => GitError::NotInstalled,
+        _ => cannot_run(verb, error),
+    }
+}
+
+fn cannot_run(verb: &'static str, error: std::io::Error) -> GitError {
+    GitError::io(format!("git {verb} can't be run"), error)
 }
 
 /// Reads to the end, keeps the first `max` bytes; an output over the limit is an error, except on

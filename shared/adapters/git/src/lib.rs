@@ -6,6 +6,7 @@
 //!
 //! `git` is never run through a shell, never asks anything, and never learns credentials from its
 //! arguments. Several processes may share one folder of mirrors.
+mod batch;
 mod checkout;
 mod command;
 mod error;

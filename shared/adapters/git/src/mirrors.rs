@@ -4,18 +4,21 @@
 //! was fetched once can be checked out after its branch was forced or deleted. References change
 //! only in [`Mirrors::fetch`], which holds a lock file against other processes.
 use crate::GitError;
+use crate::batch::Batches;
 use crate::command::{FETCH_TIMEOUT_MS, Git};
 use crate::origin::{Credentials, Origin};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use windlass_core::id::{RepoName, Sha};
 
 /// The mirrors in one folder. Cheap to clone; clones and other processes share the folder.
 #[derive(Clone, Debug)]
 pub struct Mirrors {
     dir: PathBuf,
+    pub(crate) batches: Arc<Batches>,
 }
 
 /// Beside git's own files in a mirror: what it fetches from, without credentials …
@@ -27,7 +30,7 @@ impl Mirrors {
     /// The folder is made when the first repository is added.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), batches: Arc::default() }
     }
 
     /// Makes the mirror of `repo`, or points an existing one at another origin: a folder on this

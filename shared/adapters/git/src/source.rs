@@ -1,4 +1,5 @@
 //! The `Source` port over the mirrors: plumbing commands only, so no user setting changes answers.
+use crate::batch::{Batch, Entry};
 use crate::mirrors::{Mirrors, checked};
 use crate::{GitError, command::Output};
 use async_trait::async_trait;
@@ -97,19 +98,21 @@ impl Source for Mirrors {
         if !is_plain_path(path) {
             return Ok(None);
         }
-        let args = ["ls-tree", "-z", "-l", "--full-tree", checked(sha)?, "--", path];
-        let out = self.at(repo, sha, "ls-tree", &args).await?.stdout;
-        let Some(entry) = parse_entry(&out, path) else { return Ok(None) };
+        let id = checked(sha)?;
+        let mut entry = self.entry(repo, id, path).await?;
+        if entry.is_none() {
+            self.ensure(repo, sha).await?;
+            entry = self.entry(repo, id, path).await?;
+        }
         let (path, sha) = (path.to_owned(), sha.clone());
         match entry {
-            Entry::Link => Err(GitError::SymbolicLink { path, sha }.into()),
-            Entry::Other => Ok(None),
-            Entry::File { bytes, .. } if bytes > FILE_BYTES_MAX => {
+            Some(Entry::File(bytes)) => Ok(Some(bytes)),
+            Some(Entry::None) => Ok(None),
+            Some(Entry::Link) => Err(GitError::SymbolicLink { path, sha }.into()),
+            Some(Entry::TooBig(bytes)) => {
                 Err(GitError::TooBig { path, sha, bytes, max: FILE_BYTES_MAX }.into())
             }
-            Entry::File { blob, .. } => Ok(Some(
-                self.at(repo, &sha, "cat-file", &["cat-file", "blob", &blob]).await?.stdout,
-            )),
+            None => Err(GitError::UnknownCommit { repo: repo.clone(), sha }.into()),
         }
     }
 
@@ -141,6 +144,26 @@ impl Mirrors {
         }
     }
 
+    /// None when the commit is not here.
+    async fn entry(
+        &self,
+        repo: &RepoName,
+        id: &str,
+        path: &str,
+    ) -> Result<Option<Entry>, GitError> {
+        if let Some(mut batch) = self.batches.take(repo)
+            && let Ok(entry) = batch.read(id, path, FILE_BYTES_MAX).await
+        {
+            self.batches.rest(repo, batch);
+            return Ok(entry);
+        }
+        // There was none, or it has ended meanwhile.
+        let mut batch = Batch::start(self.git(repo, "cat-file")?)?;
+        let entry = batch.read(id, path, FILE_BYTES_MAX).await?;
+        self.batches.rest(repo, batch);
+        Ok(entry)
+    }
+
     async fn rev_parse(&self, repo: &RepoName, name: &str) -> Result<Option<Sha>, GitError> {
         let commit = format!("{name}^{{commit}}");
         let options = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
@@ -153,34 +176,6 @@ impl Mirrors {
 /// A path that git can hold: relative, no empty, `.` or `..` part.
 fn is_plain_path(path: &str) -> bool {
     !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-}
-
-enum Entry {
-    File {
-        blob: String,
-        bytes: u64,
-    },
-    Link,
-    /// A folder or a submodule.
-    Other,
-}
-
-/// `<mode> <type> <object> <size>\t<path>\0`, the one whose path is asked for.
-fn parse_entry(listing: &[u8], path: &str) -> Option<Entry> {
-    let text = String::from_utf8_lossy(listing);
-    let facts = text.split('\0').find_map(|line| {
-        let (facts, name) = line.split_once('\t')?;
-        (name == path).then_some(facts)
-    })?;
-    let mut words = facts.split_ascii_whitespace();
-    let (mode, _kind, blob, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    Some(match mode {
-        "100644" | "100755" | "100664" => {
-            Entry::File { blob: blob.to_owned(), bytes: size.parse().ok()? }
-        }
-        "120000" => Entry::Link,
-        _ => Entry::Other,
-    })
 }
 
 fn split_nul(bytes: &[u8]) -> Vec<String> {

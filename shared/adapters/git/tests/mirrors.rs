@@ -128,11 +128,18 @@ async fn files_at_a_commit() {
     std::os::unix::fs::symlink("/etc/passwd", bench.origin().join("link")).unwrap();
     let big = "x".repeat(2 * 1024 * 1024);
     let sha = bench.commit(
-        &[(":(glob)*", "odd"), ("empty", ""), ("fits", &big), ("big", &format!("{big}x"))],
+        &[
+            (":(glob)*", "odd"),
+            ("empty", ""),
+            ("fits", &big),
+            ("big", &format!("{big}x")),
+            ("line\nbreak", "odd"),
+        ],
         "files",
     );
     let files = bench.mirrors.files(&bench.repo, &sha).await.unwrap();
-    assert_eq!(files, [":(glob)*", "a/main.tf", "b/main.tf", "big", "empty", "fits", "link"]);
+    let all = ["a/main.tf", "b/main.tf", "big", "empty", "fits", "line\nbreak", "link"];
+    assert_eq!(files, [&[":(glob)*"], &all[..]].concat());
 
     let read = async |path: &str| bench.mirrors.read(&bench.repo, &sha, path).await;
     for (path, expect) in [
@@ -147,6 +154,9 @@ async fn files_at_a_commit() {
         ("../origin/a/main.tf", None),
         ("/etc/passwd", None),
         ("a//main.tf", None),
+        ("a/main.tf/x", None),
+        ("link/passwd", None),
+        ("line\nbreak", Some("odd")),
         ("a/*.tf", None),
     ] {
         let found = read(path).await.unwrap();
@@ -156,6 +166,38 @@ async fn files_at_a_commit() {
         let fault = read(path).await.unwrap_err();
         assert!(!fault.is_retryable() && fault.to_string().contains(says), "{fault}");
     }
+}
+
+#[tokio::test]
+async fn many_files_are_read_by_one_process() {
+    let (bench, first) = Bench::with_commit().await;
+    let files: Vec<_> =
+        (0..200).map(|n| (format!("d/e{}/f{n}.tf", n % 9), n.to_string())).collect();
+    let list: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let sha = bench.commit(&list, "two hundred files");
+    let read = async |sha: &Sha, path: &str| bench.mirrors.read(&bench.repo, sha, path).await;
+    // The commit is fetched when the first file is asked for; a process at rest sees it.
+    assert_eq!(read(&first, "a/main.tf").await.unwrap().unwrap(), b"a1");
+    let start = std::time::Instant::now();
+    for (path, text) in &list {
+        assert_eq!(read(&sha, path).await.unwrap().unwrap(), text.as_bytes());
+    }
+    println!("200 files in {:?}", start.elapsed());
+    let gone = Sha("1".repeat(40));
+    assert!(read(&gone, "a/main.tf").await.unwrap_err().to_string().contains("has no commit"));
+    // Readers at once, and after the process at rest was ended.
+    let mut readers = tokio::task::JoinSet::new();
+    for (path, text) in files {
+        let (mirrors, repo, sha) = (bench.mirrors.clone(), bench.repo.clone(), sha.clone());
+        readers.spawn(async move {
+            assert_eq!(mirrors.read(&repo, &sha, &path).await.unwrap().unwrap(), text.as_bytes());
+        });
+    }
+    while let Some(done) = readers.join_next().await {
+        done.unwrap();
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
+    assert_eq!(read(&first, "a/main.tf").await.unwrap().unwrap(), b"a1");
 }
 
 #[tokio::test]
