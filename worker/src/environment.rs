@@ -4,7 +4,7 @@
 //! credentials that whoever started Windlass had in their shell. Nothing of Windlass itself does:
 //! not its token, not its data folder.
 use crate::script::exportable;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use windlass_core::definition::{EnvValue, EnvVar};
 use windlass_core::job::{JobSpec, Step};
 
@@ -126,14 +126,6 @@ impl Access {
     }
 }
 
-/// The stack's variables for one kind of step, with their secrets filled in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub env: Env,
-    /// Values that came from secrets, or that hold one.
-    pub secret: BTreeSet<String>,
-}
-
 /// A later entry of one name wins; `${OTHER}` names any variable that the step has, this list's
 /// first; a secret is taken as it is.
 #[must_use]
@@ -142,7 +134,7 @@ pub(crate) fn resolve(
     access: Access,
     around: &Env,
     secrets: &BTreeMap<String, String>,
-) -> Resolved {
+) -> Env {
     let other = if access == Access::Read { "wo_" } else { "ro_" };
     let chosen: BTreeMap<&str, &EnvValue> = vars
         .iter()
@@ -151,15 +143,7 @@ pub(crate) fn resolve(
         .filter(|(name, _)| exportable(name))
         .collect();
     let scope = Scope { chosen: &chosen, around, secrets };
-    let mut resolved = Resolved::default();
-    for name in chosen.keys() {
-        let (value, secret) = scope.value(name, &mut Vec::new());
-        if secret {
-            resolved.secret.insert(value.clone());
-        }
-        resolved.env.insert((*name).to_owned(), value);
-    }
-    resolved
+    chosen.keys().map(|name| ((*name).to_owned(), scope.value(name, &mut Vec::new()))).collect()
 }
 
 /// The name that the tool sees.
@@ -175,24 +159,22 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The value, and whether a secret is in it. A circle or an unknown name stays as written.
-    fn value(&self, name: &str, open: &mut Vec<String>) -> (String, bool) {
+    /// A circle or an unknown name stays as written.
+    fn value(&self, name: &str, open: &mut Vec<String>) -> String {
         match self.chosen.get(name) {
-            Some(EnvValue::Secret(key)) => {
-                (self.secrets.get(key).cloned().unwrap_or_default(), true)
-            }
+            Some(EnvValue::Secret(key)) => self.secrets.get(key).cloned().unwrap_or_default(),
             Some(EnvValue::Value(text)) => {
                 open.push(name.to_owned());
                 let found = self.expand(text, open);
                 open.pop();
                 found
             }
-            None => (self.around.get(name).cloned().unwrap_or_default(), false),
+            None => self.around.get(name).cloned().unwrap_or_default(),
         }
     }
 
-    fn expand(&self, text: &str, open: &mut Vec<String>) -> (String, bool) {
-        let (mut out, mut secret, mut rest) = (String::new(), false, text);
+    fn expand(&self, text: &str, open: &mut Vec<String>) -> String {
+        let (mut out, mut rest) = (String::new(), text);
         while let Some(start) = rest.find("${") {
             let (before, from) = rest.split_at(start);
             out.push_str(before);
@@ -205,9 +187,7 @@ impl Scope<'_> {
                 out.push_str(&self.around[name]);
                 rest = &from[name.len() + 3..];
             } else if closed && known && !open.iter().any(|n| n == name) {
-                let (value, inner) = self.value(name, open);
-                out.push_str(&value);
-                secret |= inner;
+                out.push_str(&self.value(name, open));
                 rest = &from[name.len() + 3..];
             } else {
                 out.push_str("${");
@@ -215,7 +195,7 @@ impl Scope<'_> {
             }
         }
         out.push_str(rest);
-        (out, secret)
+        out
     }
 }
 
@@ -279,7 +259,7 @@ mod tests {
         let secret = |key: &str| EnvValue::Secret(key.into());
         #[rustfmt::skip]
         type Pairs<'a> = &'a [(&'a str, &'a str)];
-        let table: [(&str, Vec<(&str, EnvValue)>, Pairs<'_>, Pairs<'_>); 9] = [
+        let table: [(&str, Vec<(&str, EnvValue)>, Pairs<'_>, Pairs<'_>); 10] = [
             ("plain", vec![("A", value("1"))], &[("A", "1")], &[("A", "1")]),
             (
                 "later wins",
@@ -330,23 +310,8 @@ mod tests {
         for (name, vars, read, write) in table {
             let vars: Vec<EnvVar> =
                 vars.into_iter().map(|(n, value)| EnvVar { name: n.into(), value }).collect();
-            assert_eq!(resolve(&vars, Access::Read, &around, &secrets).env, env(read), "{name}");
-            assert_eq!(resolve(&vars, Access::Write, &around, &secrets).env, env(write), "{name}");
+            assert_eq!(resolve(&vars, Access::Read, &around, &secrets), env(read), "{name}");
+            assert_eq!(resolve(&vars, Access::Write, &around, &secrets), env(write), "{name}");
         }
-    }
-
-    #[test]
-    fn a_value_that_holds_a_secret_is_one() {
-        let vars = [
-            EnvVar { name: "ro_TOKEN".into(), value: EnvValue::Secret("k".into()) },
-            EnvVar { name: "URL".into(), value: EnvValue::Value("x:${TOKEN}@y".into()) },
-            EnvVar { name: "OPEN".into(), value: EnvValue::Value("z".into()) },
-        ];
-        let secrets = env(&[("k", "hunter2")]);
-        let read = resolve(&vars, Access::Read, &Env::new(), &secrets);
-        assert_eq!(read.secret, ["hunter2".to_owned(), "x:hunter2@y".into()].into());
-        let write = resolve(&vars, Access::Write, &Env::new(), &secrets);
-        assert_eq!(write.env["URL"], "x:${TOKEN}@y");
-        assert!(write.secret.is_empty());
     }
 }

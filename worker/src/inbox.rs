@@ -29,23 +29,33 @@ pub(crate) struct Inbox {
     names: [String; 2],
     waits: Waits,
     polls: [Option<Answer>; 2],
+    /// A look at the first queue alone, before both are waited for: with both full, the rest
+    /// must not win by a hair.
+    look: Option<Answer>,
+    looked: bool,
 }
 
 impl Inbox {
     #[must_use]
     pub(crate) fn new(queues: Arc<dyn Queues>, pool: &PoolId, waits: Waits) -> Self {
         let names = [keys::first_queue(pool), keys::rest_queue(pool)];
-        Self { queues, names, waits, polls: [None, None] }
+        Self { queues, names, waits, polls: [None, None], look: None, looked: false }
     }
 
     /// The next pointer. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Received {
-        for (poll, queue) in self.polls.iter_mut().zip(&self.names) {
-            if poll.is_none() {
-                let (sender, receiver) = oneshot::channel();
-                tokio::spawn(ask(self.queues.clone(), queue.clone(), self.waits, sender));
-                *poll = Some(receiver);
+        if !self.looked {
+            let (queues, queue, waits) = (&self.queues, &self.names[0], self.waits);
+            let look = self.look.get_or_insert_with(|| start(queues, queue, waits, false));
+            let seen = look.await;
+            (self.look, self.looked) = (None, true);
+            if let Ok(received) = seen {
+                self.looked = false;
+                return received;
             }
+        }
+        for (poll, queue) in self.polls.iter_mut().zip(&self.names) {
+            poll.get_or_insert_with(|| start(&self.queues, queue, self.waits, true));
         }
         let [Some(first), Some(rest)] = &mut self.polls else {
             return std::future::pending().await;
@@ -65,7 +75,8 @@ impl Inbox {
 
     /// Wants nothing more for now.
     pub(crate) async fn close(&mut self) {
-        for poll in &mut self.polls {
+        self.looked = false;
+        for poll in self.polls.iter_mut().chain([&mut self.look]) {
             let Some(mut answer) = poll.take() else { continue };
             answer.close();
             if let Ok(received) = answer.try_recv() {
@@ -75,10 +86,19 @@ impl Inbox {
     }
 }
 
+/// Asks a queue in the background, until it answers, or once.
+fn start(queues: &Arc<dyn Queues>, queue: &str, waits: Waits, lasting: bool) -> Answer {
+    let (sender, receiver) = oneshot::channel();
+    let waits = if lasting { waits } else { Waits { poll_ms: 0, ..waits } };
+    tokio::spawn(ask(queues.clone(), queue.to_owned(), waits, lasting, sender));
+    receiver
+}
+
 async fn ask(
     queues: Arc<dyn Queues>,
     queue: String,
     waits: Waits,
+    lasting: bool,
     mut answer: oneshot::Sender<Received>,
 ) {
     let mut backoff = Backoff::default();
@@ -90,6 +110,9 @@ async fn ask(
                     if let Err(unwanted) = answer.send(Received { queue, delivery }) {
                         hand_back(&*queues, &unwanted).await;
                     }
+                    return;
+                }
+                if !lasting {
                     return;
                 }
                 // A queue that does not wait must not be asked in a circle.
@@ -107,7 +130,7 @@ async fn ask(
                 }
             }
         }
-        if answer.is_closed() {
+        if answer.is_closed() || !lasting {
             return;
         }
     }

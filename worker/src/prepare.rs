@@ -100,10 +100,9 @@ pub(crate) async fn prepare(
     let inputs = outputs::fill(&spec.inputs, &values?)?;
     masks.add(inputs.iter().filter(|input| input.sensitive).map(|input| input.value.as_str()));
     let [read, write] = [Access::Read, Access::Write].map(|access| {
-        let mut resolved = environment::resolve(&spec.env, access, &shared.base, &secrets);
-        masks.add(resolved.secret.iter().map(String::as_str));
-        add_inputs(&mut resolved.env, &inputs);
-        resolved.env
+        let mut env = environment::resolve(&spec.env, access, &shared.base, &secrets);
+        add_inputs(&mut env, &inputs);
+        env
     });
     code?;
     let since = archive::mark(run).map_err(|e| told("the run's folder can't be written", &e))?;
