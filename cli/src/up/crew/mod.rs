@@ -1,0 +1,244 @@
+//! The workers of one machine: child processes that are started, watched, replaced and told to
+//! finish; and what is known of each when somebody asks whether it is gone.
+mod after;
+mod presence;
+mod roster;
+
+pub(crate) use after::Aftermath;
+pub(crate) use presence::MachinePresence;
+pub(crate) use roster::{Roster, WorkerFate};
+
+use crate::up::folder::Layout;
+use adapter_socket::Authority;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use windlass_core::id::{InstanceId, PoolId};
+use windlass_core::job::ProcessGroup;
+use windlass_worker::proc;
+
+/// A worker that lived at least this long is replaced at once …
+const STEADY: Duration = Duration::from_secs(10);
+/// … others after a pause that doubles from here …
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// … to here.
+const PAUSE_LONGEST: Duration = Duration::from_secs(30);
+/// How often a worker that is not our child is looked at: only while there is one.
+const ADOPTED_LOOK: Duration = Duration::from_millis(500);
+
+/// All workers of this server.
+#[derive(Clone)]
+pub(crate) struct Crew {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    layout: Layout,
+    pool: PoolId,
+    authority: Arc<Authority>,
+    roster: Arc<Roster>,
+    aftermath: Aftermath,
+    stopping: AtomicBool,
+    /// How many workers' processes exist, adopted ones included.
+    alive: watch::Sender<usize>,
+}
+
+impl Crew {
+    pub(crate) fn new(
+        layout: Layout,
+        pool: PoolId,
+        authority: Arc<Authority>,
+        roster: Arc<Roster>,
+        aftermath: Aftermath,
+    ) -> Self {
+        let (alive, _) = watch::channel(0);
+        let stopping = AtomicBool::new(false);
+        let shared = Shared { layout, pool, authority, roster, aftermath, stopping, alive };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes note of what an earlier server left, then keeps `count` workers running.
+    pub(crate) fn start(&self, count: usize) {
+        for (name, fate) in self.shared.roster.all() {
+            match fate {
+                WorkerFate::Alive(process) if proc::group_gone(&process) => {
+                    let cause = format!("worker {name} ended while the server was away");
+                    self.died(&name, cause);
+                }
+                WorkerFate::Alive(process) => self.adopt(name, process),
+                WorkerFate::Gone { .. } => self.look_after(name),
+            }
+        }
+        for _ in 0..count {
+            let crew = self.clone();
+            tokio::spawn(async move { crew.keep_one_running().await });
+        }
+    }
+
+    /// Workers finish what they do and take nothing new. Returns once none is left.
+    pub(crate) async fn drain(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        for (_, fate) in self.shared.roster.all() {
+            if let WorkerFate::Alive(process) = fate {
+                finish_and_go(&process);
+            }
+        }
+        let mut alive = self.shared.alive.subscribe();
+        // The sender lives as long as we do.
+        let _ = alive.wait_for(|alive| *alive == 0).await;
+    }
+
+    /// How many workers' processes exist.
+    #[must_use]
+    pub(crate) fn alive(&self) -> usize {
+        *self.shared.alive.borrow()
+    }
+
+    /// A worker that outlived its server keeps its job. It was started by other hands, so it goes
+    /// when the job is done, and a child of ours does the next one.
+    fn adopt(&self, name: InstanceId, process: ProcessGroup) {
+        tracing::info!(worker = %name, "a worker of an earlier server still runs");
+        finish_and_go(&process);
+        self.shared.alive.send_modify(|alive| *alive += 1);
+        let crew = self.clone();
+        tokio::spawn(async move {
+            while !proc::group_gone(&process) {
+                tokio::time::sleep(ADOPTED_LOOK).await;
+            }
+            crew.shared.alive.send_modify(|alive| *alive -= 1);
+            crew.died(&name, format!("worker {name}, started by an earlier server, has ended"));
+        });
+    }
+
+    async fn keep_one_running(&self) {
+        let mut pause = PAUSE_FIRST;
+        while !self.stopping() {
+            let name =
+                self.shared.aftermath.free_name(&self.shared.roster, &self.shared.pool).await;
+            let began = Instant::now();
+            match self.spawn(&name).await {
+                Ok((child, lifeline)) => self.watch(&name, child, lifeline).await,
+                Err(error) => {
+                    tracing::error!(worker = %name, %error, "a worker can't be started");
+                    self.died(&name, format!("worker {name} could not be started: {error}"));
+                }
+            }
+            if self.stopping() {
+                return;
+            }
+            pause = if began.elapsed() >= STEADY { PAUSE_FIRST } else { pause };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    /// The open end of its standard input tells the worker that we live.
+    async fn watch(&self, name: &InstanceId, mut child: Child, lifeline: ChildStdin) {
+        self.shared.alive.send_modify(|alive| *alive += 1);
+        let ended = child.wait().await;
+        drop(lifeline);
+        self.shared.alive.send_modify(|alive| *alive -= 1);
+        let cause = match ended {
+            Ok(status) => cause_of_death(name, status),
+            Err(error) => format!("worker {name} can't be watched: {error}"),
+        };
+        match self.stopping() {
+            true => tracing::info!(worker = %name, "{cause}"),
+            false => tracing::warn!(worker = %name, "{cause}"),
+        }
+        self.died(name, cause);
+    }
+
+    async fn spawn(&self, name: &InstanceId) -> io::Result<(Child, ChildStdin)> {
+        let Shared { layout, pool, authority, .. } = &*self.shared;
+        let log = open_log(layout, name)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("worker")
+            .args(["--name", name.as_str(), "--pool", pool.as_str()])
+            .arg("--data")
+            .arg(layout.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C at the terminal is for the server alone; it tells its workers what to do.
+            .process_group(0);
+        let mut child = command.spawn()?;
+        // Before the token: a worker that nobody knows of must not be let in.
+        let process = child.id().and_then(proc::identify);
+        let process = process.ok_or_else(|| io::Error::other("it ended at once"))?;
+        self.shared.roster.started(name, process)?;
+        let mut input = child.stdin.take().ok_or_else(|| io::Error::other("it has no input"))?;
+        let token = authority.token(name, pool);
+        input.write_all(format!("{}\n", token.expose()).as_bytes()).await?;
+        Ok((child, input))
+    }
+
+    fn died(&self, name: &InstanceId, cause: String) {
+        if let Err(error) = self.shared.roster.ended(name, cause) {
+            tracing::error!(worker = %name, %error, "the list of workers can't be written");
+        }
+        self.look_after(name.clone());
+    }
+
+    fn look_after(&self, name: InstanceId) {
+        let crew = self.clone();
+        tokio::spawn(async move {
+            let Shared { aftermath, roster, pool, .. } = &*crew.shared;
+            aftermath.after_death(roster, pool, &name).await;
+        });
+    }
+
+    fn stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// To a worker, SIGTERM means: finish what you do, take nothing new, go.
+fn finish_and_go(process: &ProcessGroup) {
+    if let Ok(pid) = i32::try_from(process.pid) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+fn open_log(layout: &Layout, name: &InstanceId) -> io::Result<std::fs::File> {
+    let mut path: PathBuf = layout.log();
+    path.set_file_name(format!("{name}.log"));
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+fn cause_of_death(name: &InstanceId, status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("worker {name} was killed by signal {signal}"),
+        (None, Some(0)) => format!("worker {name} ended as it was told"),
+        (None, Some(code)) => format!("worker {name} ended with code {code}"),
+        (None, None) => format!("worker {name} ended"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_how_a_worker_died() {
+        for (raw, expect) in [
+            (9, "worker w1 was killed by signal 9"),
+            (0, "worker w1 ended as it was told"),
+            (3 << 8, "worker w1 ended with code 3"),
+        ] {
+            assert_eq!(cause_of_death(&"w1".into(), ExitStatus::from_raw(raw)), expect);
+        }
+    }
+}
