@@ -6,7 +6,8 @@
 //! on the mirror, and a clean-up); `git archive` would obey `export-ignore` and drop files.
 use crate::GitError;
 use crate::command::{FETCH_TIMEOUT_MS, Git};
-use crate::mirrors::{Mirrors, blocking, checked, core_config, make_git_dir};
+use crate::layout::{core_config, make_git_dir};
+use crate::mirrors::{Mirrors, blocking, checked};
 use std::fs;
 use std::io;
 use std::path::Path;

@@ -10,6 +10,7 @@ mod batch;
 mod checkout;
 mod command;
 mod error;
+mod layout;
 mod mirrors;
 mod origin;
 mod source;

@@ -105,6 +105,6 @@ async fn a_checkout_is_quick() {
     }
     took_ms.sort_unstable();
     // 8 ms on an idle machine; the bound only catches a change of kind, not a busy neighbour.
-    assert!(took_ms[0] <= 100, "{took_ms:?}");
+    assert!(took_ms[0] <= 1_000, "{took_ms:?}");
     println!("{took_ms:?}");
 }
