@@ -1,4 +1,14 @@
 //! JSON API and console: one router over one module of operations.
 //!
-//! Never decides: reads documents, and puts what people ask onto the intents queue.
+//! Never decides: reads documents, and puts what people ask onto the intents queue, the one road
+//! that every other event takes too. The same router is mounted behind API Gateway, so nothing
+//! here streams, and no answer is over a megabyte.
+pub mod auth;
+mod console;
+mod http;
+pub mod ops;
 pub mod v1;
+
+pub use auth::Auth;
+pub use http::router;
+pub use ops::{Deps, StateStore};

@@ -22,6 +22,8 @@ pub struct StackList {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
+    /// `needs_attention`, `failed`, `on_hold`, `in_progress`, `finished`.
+    pub group: BTreeMap<String, u64>,
     pub state: BTreeMap<String, u64>,
     pub space: BTreeMap<String, u64>,
     pub label: BTreeMap<String, u64>,

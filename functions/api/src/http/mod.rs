@@ -1,0 +1,80 @@
+//! The router: `/api/v1` for programs, everything else for people.
+mod api;
+mod body;
+
+pub(crate) use body::{Json, parse};
+
+use crate::auth::{api_guard, console_guard, host_guard, security_headers};
+use crate::console;
+use crate::ops::{App, Deps, Error};
+use crate::v1::ProblemCode;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// No request needs more.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Everything under one roof; mounted by `up`, and behind API Gateway.
+pub fn router(deps: Deps) -> Router {
+    let app = Arc::new(App::new(deps));
+    let guarded_api = api::routes().layer(from_fn_with_state(app.clone(), api_guard));
+    let pages = console::routes().layer(from_fn_with_state(app.clone(), console_guard));
+    Router::new()
+        .merge(api::open_routes())
+        .merge(guarded_api)
+        .merge(console::open_routes())
+        .merge(pages)
+        .fallback(nowhere)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), host_guard))
+        .layer(from_fn(security_headers))
+        .with_state(app)
+}
+
+async fn nowhere(uri: Uri) -> Response {
+    let error = Error::NotFound("there is nothing at this address".to_owned());
+    if uri.path().starts_with("/api/") { problem(&error) } else { console::plain_error(&error) }
+}
+
+async fn wrong_method(uri: Uri) -> Response {
+    let error = Error::Invalid("this address does not take that method".to_owned());
+    let mut response = if uri.path().starts_with("/api/") {
+        problem(&error)
+    } else {
+        console::plain_error(&error)
+    };
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// An error as the JSON API tells it.
+pub(crate) fn problem(error: &Error) -> Response {
+    error.log();
+    let problem = error.problem();
+    let code = problem.code;
+    let mut response = Json(problem).into_response();
+    *response.status_mut() =
+        StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    match code {
+        ProblemCode::Unauthenticated => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        ProblemCode::Unavailable => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    response
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        problem(&self)
+    }
+}

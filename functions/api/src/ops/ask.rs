@@ -1,0 +1,124 @@
+//! Commands to a stack: found, well-formed, sent, and answered by its actor.
+use super::answer::{asked, from_stack, new_event, readable, tell_stack};
+use super::runs::locate;
+use super::stacks::head_of;
+use super::{App, Error};
+use crate::v1::{Asked, ConfirmRequest, LockRequest, UnlockRequest, Verb};
+use windlass_core::event::{Command, StackEvent};
+use windlass_core::id::{Digest, RunId, StackId};
+
+const NOTE_CHARS_MAX: usize = 1_000;
+const TARGETS_MAX: usize = 500;
+
+async fn command(
+    app: &App,
+    actor: &str,
+    stack: &StackId,
+    command: Command,
+) -> Result<Asked, Error> {
+    let event = new_event()?;
+    let is_retry = matches!(command, Command::Retry { .. });
+    let told = StackEvent::Command { actor: actor.to_owned(), command };
+    tell_stack(app, event.clone(), stack, told).await?;
+    let answer = asked(&event, from_stack(app, stack, &event).await?)?;
+    if let (true, Some(run)) = (is_retry, &answer.run) {
+        readable(app, &RunId(run.clone())).await?;
+    }
+    Ok(answer)
+}
+
+/// A note is for people: trimmed, none if empty, of a length that fits a page.
+fn note(text: Option<String>) -> Result<Option<String>, Error> {
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    match text {
+        Some(text) if text.chars().count() > NOTE_CHARS_MAX => {
+            Err(Error::Invalid(format!("a note has at most {NOTE_CHARS_MAX} characters")))
+        }
+        text => Ok(text),
+    }
+}
+
+pub(crate) async fn lock(
+    app: &App,
+    actor: &str,
+    slug: &str,
+    request: LockRequest,
+) -> Result<Asked, Error> {
+    let stack = head_of(app, slug).await?.stack;
+    let until = request.for_ms.map(|ms| app.now().plus_ms(ms));
+    command(app, actor, &stack, Command::Lock { note: note(request.note)?, until }).await
+}
+
+pub(crate) async fn unlock(
+    app: &App,
+    actor: &str,
+    slug: &str,
+    request: UnlockRequest,
+) -> Result<Asked, Error> {
+    let stack = head_of(app, slug).await?.stack;
+    command(app, actor, &stack, Command::Unlock { force: request.force }).await
+}
+
+pub(crate) async fn confirm(
+    app: &App,
+    actor: &str,
+    id: &str,
+    request: ConfirmRequest,
+) -> Result<Asked, Error> {
+    let (stack, run) = locate(app, id).await?;
+    let digest = Digest(request.plan_digest);
+    let confirm = Command::Confirm { run, digest, version: request.version };
+    command(app, actor, &stack, confirm).await
+}
+
+/// Verbs that take nothing.
+pub(crate) async fn simple(app: &App, actor: &str, id: &str, verb: Verb) -> Result<Asked, Error> {
+    let (stack, run) = locate(app, id).await?;
+    let asked = match verb {
+        Verb::Approve => Command::Approve { run },
+        Verb::Retry => Command::Retry { run },
+        other => return Err(Error::Invalid(format!("{} needs a body", other.as_str()))),
+    };
+    command(app, actor, &stack, asked).await
+}
+
+/// Verbs that take a note.
+pub(crate) async fn note_command(
+    app: &App,
+    actor: &str,
+    id: &str,
+    verb: Verb,
+    text: Option<String>,
+) -> Result<Asked, Error> {
+    let note = note(text)?;
+    let (stack, run) = locate(app, id).await?;
+    let asked = match verb {
+        Verb::Discard => Command::Discard { run, note },
+        Verb::Cancel => Command::Cancel { run, note },
+        Verb::Stop => Command::Stop { run, note },
+        other => return Err(Error::Invalid(format!("{} takes no note", other.as_str()))),
+    };
+    command(app, actor, &stack, asked).await
+}
+
+pub(crate) async fn replan(
+    app: &App,
+    actor: &str,
+    id: &str,
+    targets: Vec<String>,
+) -> Result<Asked, Error> {
+    if targets.is_empty() || targets.len() > TARGETS_MAX {
+        let why = format!("a targeted replan names 1 to {TARGETS_MAX} resource addresses");
+        return Err(Error::Invalid(why));
+    }
+    if targets.iter().any(|t| t.trim().is_empty() || t.contains(['\0', '\n'])) {
+        return Err(Error::Invalid("a target is a resource address on one line".to_owned()));
+    }
+    let (stack, run) = locate(app, id).await?;
+    command(app, actor, &stack, Command::Replan { run, targets }).await
+}
+
+pub(crate) async fn prioritize(app: &App, actor: &str, id: &str, on: bool) -> Result<Asked, Error> {
+    let (stack, run) = locate(app, id).await?;
+    command(app, actor, &stack, Command::Prioritize { run, on }).await
+}

@@ -1,0 +1,100 @@
+//! What can be read and asked, apart from how it is shown: the JSON API and the console are both
+//! thin over this.
+mod answer;
+mod ask;
+mod error;
+mod fleet;
+mod list;
+mod logs;
+mod plan;
+mod rollouts;
+mod runs;
+mod secrets;
+mod stacks;
+mod summaries;
+mod trigger;
+mod view;
+mod why;
+
+pub(crate) use ask::{confirm, lock, note_command, prioritize, replan, simple, unlock};
+pub use error::Error;
+pub(crate) use fleet::{AuditQuery, audit_list, drain, quarantine, undrain, workers};
+pub(crate) use logs::{Tail, log_page, log_tail, log_wait};
+pub(crate) use plan::changes;
+pub(crate) use rollouts::{RolloutQuery, commit, rollouts};
+pub(crate) use runs::{RunQuery, fresh, run_detail, runs};
+pub(crate) use secrets::{remove_secret, secrets, set_secret};
+pub(crate) use stacks::{StackQuery, group_word, outputs, resources, stack, stacks, state_part};
+pub(crate) use summaries::Summaries;
+pub(crate) use trigger::{task, trigger};
+pub(crate) use why::why;
+
+use crate::auth::Auth;
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use windlass_core::id::{EventId, StackId};
+use windlass_core::time::UnixMs;
+use windlass_ports::{Blobs, Clock, Docs, Fault, Queues, Secrets, Source};
+
+/// Everything that the router touches.
+pub struct Deps {
+    pub docs: Arc<dyn Docs>,
+    pub queues: Arc<dyn Queues>,
+    pub blobs: Arc<dyn Blobs>,
+    pub secrets: Arc<dyn Secrets>,
+    /// Turns what a person calls a commit into one.
+    pub source: Arc<dyn Source>,
+    pub state: Arc<dyn StateStore>,
+    pub clock: Arc<dyn Clock>,
+    /// Notified (all waiters) after each commit of an actor, so that waiting is not polling.
+    pub wake: Arc<Notify>,
+    pub auth: Auth,
+}
+
+/// The state files that Windlass keeps.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// None when the stack has none (yet), or keeps its own elsewhere.
+    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault>;
+}
+
+/// The dependencies and what is remembered between requests.
+pub(crate) struct App {
+    pub(crate) deps: Deps,
+    pub(crate) summaries: Summaries,
+    pub(crate) rollouts: rollouts::Known,
+}
+
+impl App {
+    pub(crate) fn new(deps: Deps) -> Self {
+        Self { deps, summaries: Summaries::default(), rollouts: rollouts::Known::default() }
+    }
+    pub(crate) fn now(&self) -> UnixMs {
+        self.deps.clock.now()
+    }
+}
+
+/// 32 hexadecimal digits that nobody can guess.
+pub(crate) fn random_id() -> Result<String, Fault> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Fault::retryable(format!("the system gave no randomness: {e}")))?;
+    Ok(windlass_core::id::derive(&[&format!("{:032x}", u128::from_be_bytes(bytes))]))
+}
+
+fn event_id() -> Result<EventId, Fault> {
+    random_id().map(|id| EventId(format!("api-{id}")))
+}
+
+/// A slug as definitions allow it; anything else can't name a stack, and must not become a key.
+fn is_slug(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    !text.is_empty() && text.len() <= 200 && text.bytes().all(allowed)
+}
+
+/// A ULID.
+fn is_run_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    text.len() == 26 && text.bytes().all(allowed)
+}

@@ -1,0 +1,171 @@
+//! Asking for a run. Tracked and destroy runs go to the repository's actor, which makes a rollout
+//! with all that depends on the stack; previews and tasks go straight to the stack's.
+use super::answer::{asked, from_repo, from_run, new_event, readable, tell_repo, tell_stack};
+use super::stacks::head_of;
+use super::{App, Error};
+use crate::v1::{Asked, TaskRequest, TriggerRequest};
+use windlass_core::definition::StackDef;
+use windlass_core::event::{RepoEvent, StackEvent, Trigger};
+use windlass_core::id::{EventId, RunId};
+use windlass_core::keys;
+use windlass_core::repo::RepoHead;
+use windlass_core::run::{Commit, NewRun, RunType};
+use windlass_core::stack::StackHead;
+use windlass_ports::cas;
+
+const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
+pub(crate) async fn trigger(
+    app: &App,
+    actor: &str,
+    slug: &str,
+    request: TriggerRequest,
+) -> Result<Asked, Error> {
+    let head = head_of(app, slug).await?;
+    let def = defined(&head)?.clone();
+    let chosen = match &request.commit {
+        None => None,
+        Some(name) => Some(resolve(app, &def, name).await?),
+    };
+    match request.kind.unwrap_or(RunType::Tracked) {
+        RunType::Task => Err(Error::Invalid("a task needs a command: use task".to_owned())),
+        RunType::Proposed => {
+            let because = format!("{actor} asked for a preview");
+            let pinned = chosen.is_some();
+            let commit = match chosen {
+                Some(commit) => commit,
+                None => tracked(app, &head, &def).await?,
+            };
+            let new = NewRun { pinned, because, ..NewRun::blank(commit) };
+            straight(app, actor, &head, &def, NewRun { kind: RunType::Proposed, ..new }).await
+        }
+        kind @ (RunType::Tracked | RunType::Destroy) => {
+            if def.administrative && kind == RunType::Destroy {
+                let why = "an administrative stack can't be destroyed: remove its definitions";
+                return Err(Error::Refused(why.to_owned()));
+            }
+            let trigger = Trigger {
+                stack: head.stack.clone(),
+                kind,
+                commit: chosen,
+                actor: actor.to_owned(),
+                force_apply: request.force_apply,
+            };
+            let event = new_event()?;
+            let told = RepoEvent::Trigger { trigger: Box::new(trigger) };
+            tell_repo(app, event.clone(), &def.repository, told).await?;
+            let answer = asked(&event, from_repo(app, &def.repository, &event).await?)?;
+            if let Some(run) = &answer.run {
+                readable(app, &RunId(run.clone())).await?;
+            }
+            Ok(answer)
+        }
+    }
+}
+
+pub(crate) async fn task(
+    app: &App,
+    actor: &str,
+    slug: &str,
+    request: TaskRequest,
+) -> Result<Asked, Error> {
+    let command = request.command.trim();
+    if command.is_empty() || command.len() > COMMAND_BYTES_MAX || command.contains('\0') {
+        let why = format!("a task's command has 1 to {COMMAND_BYTES_MAX} bytes and no NUL");
+        return Err(Error::Invalid(why));
+    }
+    let head = head_of(app, slug).await?;
+    let def = defined(&head)?.clone();
+    if def.administrative {
+        return Err(Error::Refused("an administrative stack runs no tasks".to_owned()));
+    }
+    let commit = tracked(app, &head, &def).await?;
+    let new = NewRun {
+        kind: RunType::Task,
+        because: format!("{actor} asked for a task"),
+        command: Some(command.to_owned()),
+        ..NewRun::blank(commit)
+    };
+    straight(app, actor, &head, &def, new).await
+}
+
+/// A run that needs no rollout.
+async fn straight(
+    app: &App,
+    actor: &str,
+    head: &StackHead,
+    def: &StackDef,
+    new: NewRun,
+) -> Result<Asked, Error> {
+    let event = new_event()?;
+    let id = RunId::derive(app.now(), &event, &head.stack);
+    let new = NewRun {
+        id: id.clone(),
+        repository: def.repository.clone(),
+        branch: def.branch.clone(),
+        triggered_by: Some(actor.to_owned()),
+        direct: true,
+        ..new
+    };
+    tell_stack(app, event.clone(), &head.stack, StackEvent::Queue { run: Box::new(new) }).await?;
+    let run = from_run(app, &id, &event).await?;
+    audit(app, &event, actor, &run).await?;
+    Ok(Asked { event: event.0, run: Some(id.0), changed: true, note: None })
+}
+
+async fn audit(
+    app: &App,
+    event: &EventId,
+    actor: &str,
+    run: &windlass_core::run::Run,
+) -> Result<(), Error> {
+    let entry = windlass_core::audit::AuditEntry {
+        id: event.clone(),
+        at: app.now(),
+        actor: actor.to_owned(),
+        action: if run.new.kind == RunType::Task { "task" } else { "trigger" }.to_owned(),
+        stack: Some(run.stack.clone()),
+        run: Some(run.id().clone()),
+        from: None,
+        to: Some(run.state.name().as_str().to_owned()),
+        note: run.new.command.clone(),
+    };
+    super::fleet::record(app, entry).await
+}
+
+fn defined(head: &StackHead) -> Result<&StackDef, Error> {
+    head.defined.def().ok_or_else(|| Error::Refused(format!("{} left the definitions", head.stack)))
+}
+
+/// What a person calls a commit, as a commit.
+async fn resolve(app: &App, def: &StackDef, name: &str) -> Result<Commit, Error> {
+    let unknown = || Error::NotFound(format!("{} has no commit {name:?}", def.repository));
+    let name = name.trim();
+    if name.is_empty() || name.starts_with('-') || name.len() > 250 {
+        return Err(unknown());
+    }
+    let source = &app.deps.source;
+    let sha = source.resolve(&def.repository, name).await?.ok_or_else(unknown)?;
+    let info = source.commit(&def.repository, &sha).await?.ok_or_else(unknown)?;
+    Ok(Commit { sha, seq: 0, author: info.author, subject: info.subject })
+}
+
+/// The stack's own commit, or its branch's head before the first push that touched it.
+async fn tracked(app: &App, head: &StackHead, def: &StackDef) -> Result<Commit, Error> {
+    if let Some(commit) = &head.tracked {
+        return Ok(commit.clone());
+    }
+    let repo = cas::load::<RepoHead>(&*app.deps.docs, &keys::repo(&def.repository)).await?;
+    let branch = repo.as_ref().and_then(|repo| repo.value.branches.get(&def.branch));
+    let Some(branch) = branch else {
+        let why = format!("{} has no branch {} yet", def.repository, def.branch);
+        return Err(Error::Refused(why));
+    };
+    let info = app.deps.source.commit(&def.repository, &branch.head).await?.unwrap_or_default();
+    Ok(Commit {
+        sha: branch.head.clone(),
+        seq: branch.seq,
+        author: info.author,
+        subject: info.subject,
+    })
+}
