@@ -1,6 +1,6 @@
 //! What the program understands: its commands, and the options that all of them share.
 use crate::exit::Outcome;
-use crate::{demo, up, worker};
+use crate::{commands, demo, up, worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ pub(crate) struct Global {
     /// Tell also what caused an error
     #[arg(long, global = true)]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) remote: commands::Remote,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,7 +37,9 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     /// What `up` starts as its children
     #[command(hide = true)]
-    Worker(worker::Args),
+    Work(worker::Args),
+    #[command(flatten)]
+    Operate(commands::Command),
 }
 
 pub(crate) fn run(cli: Cli) -> Outcome {
@@ -43,7 +47,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match verb {
         Verb::Up(args) => up::run(&global, args),
         Verb::Demo(args) => demo::run(&global, args),
-        Verb::Worker(args) => worker::run(&global, args),
+        Verb::Work(args) => worker::run(&global, args),
+        Verb::Operate(command) => commands::run(&global, command),
     }
 }
 

@@ -1,8 +1,11 @@
 //! The `windlass` program: one frame around `up`, `demo` and every operator's command.
+mod bench;
 mod client;
+mod commands;
 mod demo;
 mod exit;
 mod frame;
+mod output;
 mod term;
 mod up;
 mod worker;

@@ -73,7 +73,13 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Remote {
     /// A server elsewhere, instead of the data folder's: http://127.0.0.1:PORT, as a tunnel gives it
-    #[arg(long, global = true, value_name = "URL", requires = "token_file", env = "WINDLASS_SERVER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        requires = "token_file",
+        env = "WINDLASS_SERVER"
+    )]
     pub(crate) server: Option<String>,
     /// The file that holds the token for --server, and nothing else
     #[arg(long, global = true, value_name = "FILE", env = "WINDLASS_TOKEN_FILE")]
@@ -113,7 +119,8 @@ struct FailureBody<'a> {
 pub(crate) fn run(global: &Global, command: Command) -> Outcome {
     let out = Out::of_process(global.json, now());
     let global = global.clone();
-    let outcome = interruptible(move || dispatch(&global, out, command));
+    let inner = out.clone();
+    let outcome = interruptible(move || dispatch(&global, &inner, command));
     if let (Err(failure), true) = (&outcome, out.json) {
         let error =
             FailureBody { exit_code: failure.exit.code(), message: failure.sentence.as_str() };
@@ -122,8 +129,10 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
     outcome
 }
 
-fn dispatch(global: &Global, out: Out, command: Command) -> Outcome {
-    let context = || -> Result<Context, Failure> { Ok(Context { client: client(global)?, out }) };
+fn dispatch(global: &Global, out: &Out, command: Command) -> Outcome {
+    let context = || -> Result<Context, Failure> {
+        Ok(Context { client: client(global)?, out: out.clone() })
+    };
     match command {
         Command::Stack(command) => stack::run(&context()?, command),
         Command::Run(command) => run::run(&context()?, command),
@@ -135,7 +144,7 @@ fn dispatch(global: &Global, out: Out, command: Command) -> Outcome {
         Command::Why(args) => why::run(&context()?, &args),
         Command::Audit(args) => audit::run(&context()?, &args),
         Command::Validate(args) => validate::run(out, &args),
-        Command::Schema(_) => schema::run(),
+        Command::Schema(_) => schema::run(out),
         Command::Bench(command) => bench::run(out, command),
     }
 }
@@ -149,7 +158,8 @@ fn client(global: &Global) -> Result<Client, Failure> {
     let client = match (&remote.server, &remote.token_file) {
         (Some(url), Some(file)) => {
             let token = std::fs::read_to_string(file).map_err(|e| {
-                Failure::usage(format!("the token file {} can't be read", file.display())).because(e)
+                Failure::usage(format!("the token file {} can't be read", file.display()))
+                    .because(e)
             })?;
             let token = token.trim().to_owned();
             Client::to(ServerFile { address: tunnel(url)?, token, pid: 0 })
@@ -177,10 +187,11 @@ fn tunnel(url: &str) -> Result<String, Failure> {
     Ok(address.to_owned())
 }
 
-/// Who asks, as the system knows them.
+/// Who asks, as the system knows them; none if the server would not take the name.
 fn login() -> Option<String> {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??;
-    Some(user.name).filter(|name| !name.is_empty())
+    let usual = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    Some(user.name).filter(|name| !name.is_empty() && name.len() <= 64 && name.chars().all(usual))
 }
 
 /// Runs a command on a thread of its own; an interrupt ends the program in order: exit 130, and a

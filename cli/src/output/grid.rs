@@ -50,7 +50,7 @@ impl Grid {
     #[must_use]
     pub(crate) fn render(&self, look: &Look) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING).style_text_only();
         match look.columns {
             Some(columns) => {
                 table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));

@@ -32,6 +32,7 @@ pub(crate) struct Look {
 }
 
 impl Look {
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn plain(now: UnixMs) -> Self {
         Self { style: Style::plain(), columns: None, now }
@@ -52,10 +53,26 @@ impl Look {
 }
 
 /// Where a command's words go: its result to stdout, everything else to stderr.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) json: bool,
     pub(crate) look: Look,
+    sink: Sink,
+}
+
+#[derive(Clone, Debug)]
+enum Sink {
+    Stdout,
+    /// For tests: both streams, as they would be read.
+    #[cfg(test)]
+    Kept(std::sync::Arc<std::sync::Mutex<Kept>>),
+}
+
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Out {
@@ -63,7 +80,16 @@ impl Out {
     pub(crate) fn of_process(json: bool, now: UnixMs) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let columns = if terminal { term::width() } else { None };
-        Self { json, look: Look { style: Style::of(terminal), columns, now } }
+        Self { json, look: Look { style: Style::of(terminal), columns, now }, sink: Sink::Stdout }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn kept(json: bool, now: UnixMs) -> (Self, std::sync::Arc<std::sync::Mutex<Kept>>) {
+        let kept = std::sync::Arc::default();
+        (
+            Self { json, look: Look::plain(now), sink: Sink::Kept(std::sync::Arc::clone(&kept)) },
+            kept,
+        )
     }
 
     /// The command's result: the document as JSON, or its text.
@@ -75,32 +101,50 @@ impl Out {
         if self.json {
             let json = serde_json::to_string_pretty(document)
                 .map_err(|e| Failure::failed("the answer does not serialise").because(e))?;
-            return print(&format!("{json}\n"));
+            return self.print(&format!("{json}\n"));
         }
         let text = text(&self.look);
-        print(&format!("{}\n", text.trim_end_matches('\n')))
+        self.print(&format!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// Writes to stdout. Whoever closed the other end has seen enough: that is no failure.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        match &self.sink {
+            #[cfg(test)]
+            Sink::Kept(kept) => {
+                kept.lock().unwrap().stdout.push_str(text);
+                Ok(())
+            }
+            Sink::Stdout => {
+                let mut out = std::io::stdout().lock();
+                match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                    Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                        Err(Failure::failed("the output can't be written").because(e))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A line on stderr; if nobody reads that, there is nobody to tell.
+    pub(crate) fn complain(&self, text: &str) {
+        match &self.sink {
+            #[cfg(test)]
+            Sink::Kept(kept) => {
+                let line = format!("{text}\n");
+                kept.lock().unwrap().stderr.push_str(&line);
+            }
+            Sink::Stdout => {
+                let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+            }
+        }
     }
 
     /// A remark for a person who watches; scripts that asked for JSON are spared it.
     pub(crate) fn remark(&self, text: &str) {
         if !self.json {
-            complain(text);
+            self.complain(text);
         }
     }
-}
-
-/// Writes to stdout. Whoever closed the other end has seen enough: that is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed("the output can't be written").because(e))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a line to stderr; if nobody reads that, there is nobody to tell.
-pub(crate) fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -34,11 +34,7 @@ pub(crate) fn plan(detail: &RunDetail, changes: &ChangesView, look: &Look) -> St
     let age = super::ago(&run.since, look.now);
     let (add, change, delete) = (delta.add, delta.change, delta.delete);
     let sum = format!("{add} to add, {change} to change, {delete} to delete; planned {age}");
-    lines.push(if detail.tool_ms > 0 {
-        format!("{sum} in {}", span(detail.tool_ms))
-    } else {
-        sum
-    });
+    lines.push(if detail.tool_ms > 0 { format!("{sum} in {}", span(detail.tool_ms)) } else { sum });
     lines.join("\n")
 }
 

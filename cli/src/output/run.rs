@@ -72,7 +72,9 @@ pub(crate) fn run_detail(detail: &RunDetail, look: &Look) -> String {
     let children: Vec<&str> = detail.children.iter().map(|child| child.stack.as_str()).collect();
     fact("followed by", children.join(", "));
     fact("retried as", run.superseded_by.clone().unwrap_or_default());
-    lines.extend(detail.warnings.iter().map(|w| look.style.paint(Tone::Waits, &format!("! {}", plain(w)))));
+    lines.extend(
+        detail.warnings.iter().map(|w| look.style.paint(Tone::Waits, &format!("! {}", plain(w)))),
+    );
     lines.push(look.quiet("History"));
     lines.extend(history(&detail.history, look));
     lines.extend(next_steps(detail, look));

@@ -30,9 +30,14 @@ impl Style {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self { colour: terminal && !set("NO_COLOR") && !dumb }
     }
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn plain() -> Self {
         Self { colour: false }
+    }
+    #[must_use]
+    pub(crate) fn coloured(self) -> bool {
+        self.colour
     }
     #[must_use]
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {

@@ -19,7 +19,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
@@ -49,7 +48,7 @@ struct Shared {
     authority: Arc<Authority>,
     roster: Arc<Roster>,
     aftermath: Aftermath,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     /// How many workers' processes exist, adopted ones included.
     alive: watch::Sender<usize>,
 }
@@ -63,7 +62,7 @@ impl Crew {
         aftermath: Aftermath,
     ) -> Self {
         let (alive, _) = watch::channel(0);
-        let stopping = AtomicBool::new(false);
+        let (stopping, _) = watch::channel(false);
         let shared = Shared { layout, pool, authority, roster, aftermath, stopping, alive };
         Self { shared: Arc::new(shared) }
     }
@@ -88,28 +87,16 @@ impl Crew {
 
     /// Workers finish what they do and take nothing new. Returns once none is left.
     pub(crate) async fn drain(&self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        for (_, fate) in self.shared.roster.all() {
-            if let WorkerFate::Alive(process) = fate {
-                finish_and_go(&process);
-            }
-        }
+        self.shared.stopping.send_replace(true);
         let mut alive = self.shared.alive.subscribe();
         // The sender lives as long as we do.
         let _ = alive.wait_for(|alive| *alive == 0).await;
     }
 
-    /// How many workers' processes exist.
-    #[must_use]
-    pub(crate) fn alive(&self) -> usize {
-        *self.shared.alive.borrow()
-    }
-
-    /// A worker that outlived its server keeps its job. It was started by other hands, so it goes
-    /// when the job is done, and a child of ours does the next one.
+    /// A worker that outlived its server keeps its job, and goes when that is done, because its
+    /// standard input has ended; a child of ours does the next one.
     fn adopt(&self, name: InstanceId, process: ProcessGroup) {
         tracing::info!(worker = %name, "a worker of an earlier server still runs");
-        finish_and_go(&process);
         self.shared.alive.send_modify(|alive| *alive += 1);
         let crew = self.clone();
         tokio::spawn(async move {
@@ -146,7 +133,14 @@ impl Crew {
     /// The open end of its standard input tells the worker that we live.
     async fn watch(&self, name: &InstanceId, mut child: Child, lifeline: ChildStdin) {
         self.shared.alive.send_modify(|alive| *alive += 1);
-        let ended = child.wait().await;
+        let mut stopping = self.shared.stopping.subscribe();
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = told_to_stop(&mut stopping) => {
+                finish_and_go(&child);
+                child.wait().await
+            }
+        };
         drop(lifeline);
         self.shared.alive.send_modify(|alive| *alive -= 1);
         let cause = match ended {
@@ -165,7 +159,7 @@ impl Crew {
         let log = open_log(layout, name)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .arg("worker")
+            .arg("work")
             .args(["--name", name.as_str(), "--pool", pool.as_str()])
             .arg("--data")
             .arg(layout.root())
@@ -201,13 +195,19 @@ impl Crew {
     }
 
     fn stopping(&self) -> bool {
-        self.shared.stopping.load(Ordering::SeqCst)
+        *self.shared.stopping.borrow()
     }
 }
 
+async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // The sender lives as long as we do.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
 /// To a worker, SIGTERM means: finish what you do, take nothing new, go.
-fn finish_and_go(process: &ProcessGroup) {
-    if let Ok(pid) = i32::try_from(process.pid) {
+fn finish_and_go(child: &Child) {
+    // None once it was reaped: its number may be another's by now.
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
 }

@@ -1,0 +1,70 @@
+//! `windlass run trigger`: a run that somebody asks for.
+use super::ask::Person;
+use super::run::follow;
+use super::wait::Wait;
+use super::{Context, url};
+use crate::exit::{Failure, Outcome};
+use api::v1::{Asked, ResourceList, TriggerRequest};
+use clap::ValueEnum;
+use windlass_core::run::RunType;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The stack's slug
+    stack: String,
+    /// What kind of run
+    #[arg(long = "type", value_enum, value_name = "TYPE", default_value = "tracked")]
+    kind: Kind,
+    /// A commit, branch or tag; an older commit is a rollback [default: the newest that it tracks]
+    #[arg(long, value_name = "SHA")]
+    commit: Option<String>,
+    /// Apply even a plan that changes nothing
+    #[arg(long)]
+    force_apply: bool,
+    /// Do not ask before a destroy
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Plan and apply, and run the stacks that depend on it
+    Tracked,
+    /// Plan only
+    Proposed,
+    /// Delete all of its resources
+    Destroy,
+}
+
+impl From<Kind> for RunType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Tracked => RunType::Tracked,
+            Kind::Proposed => RunType::Proposed,
+            Kind::Destroy => RunType::Destroy,
+        }
+    }
+}
+
+pub(crate) fn run(context: &Context, args: Args) -> Outcome {
+    let stack = url::part(&args.stack);
+    if args.kind == Kind::Destroy && !args.yes {
+        let path = format!("/stacks/{stack}/resources");
+        let resources: ResourceList = context.client.get(&path)?;
+        may_destroy(&args.stack, resources.total)?;
+    }
+    let request = TriggerRequest {
+        kind: Some(args.kind.into()),
+        commit: args.commit,
+        force_apply: args.force_apply,
+    };
+    let asked: Asked = context.client.post(&format!("/stacks/{stack}/trigger"), &request)?;
+    follow(context, &asked, &args.wait)
+}
+
+fn may_destroy(stack: &str, resources: u64) -> Result<(), Failure> {
+    let question = format!("Destroy all {resources} resources of {stack}?");
+    Person::at_terminal().types(&question, stack, "--yes")
+}

@@ -1,0 +1,39 @@
+//! `windlass why`: what led to this, in sentences.
+use super::{Context, find, url};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+use api::v1::WhyView;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  windlass why 4f2c91ab     # a commit: which stacks it touched, \
+                        or why none\n  windlass why network      # a stack: why it is in its \
+                        state\n  windlass why 7Q2ZK4XD     # a run: why it exists, waits, failed or \
+                        was skipped"
+)]
+pub(crate) struct Args {
+    /// A commit, a stack or a run
+    #[arg(value_name = "COMMIT|STACK|RUN")]
+    what: String,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
+    let view = ask(context, &args.what).or_else(|failure| by_part(context, &args.what, failure))?;
+    context.show(&view, |look| output::why(&view, look))
+}
+
+fn ask(context: &Context, what: &str) -> Result<WhyView, Failure> {
+    context.client.get(&format!("/why/{}", url::part(what)))
+}
+
+/// Perhaps it is a part of a run's id, which only we complete.
+fn by_part(context: &Context, what: &str, failure: Failure) -> Result<WhyView, Failure> {
+    if failure.exit != Exit::NotFound {
+        return Err(failure);
+    }
+    match find::run(&context.client, what) {
+        Ok(id) if id != what => ask(context, &id),
+        Err(several) if several.exit == Exit::Usage => Err(several),
+        _ => Err(failure),
+    }
+}
