@@ -78,6 +78,9 @@ pub struct Reconciled {
 }
 
 /// The catalog after `owner`'s definitions became `stacks`.
+///
+/// One that changes nothing may be the rest of one that was cut off after the catalog was stored:
+/// it names every index, for any of them may be missing.
 #[must_use]
 pub fn reconcile(
     before: &Catalog,
@@ -97,11 +100,12 @@ pub fn reconcile(
     let removed = before.stacks.keys().filter(gone).cloned().collect();
     let repos: BTreeSet<&RepoName> =
         before.stacks.values().chain(catalog.stacks.values()).map(|s| &s.repository).collect();
+    let cut_off = before.commits.get(owner) == Some(commit) && before.stacks == catalog.stacks;
     let (old, new) = (by_parent(before), by_parent(&catalog));
     let indexes = repos.into_iter().filter_map(|repo| {
         let index = repo_index(&catalog, &new, repo);
         let known = RepoIndex { revision, ..repo_index(before, &old, repo) };
-        (index != known).then(|| (repo.clone(), index))
+        (cut_off || index != known).then(|| (repo.clone(), index))
     });
     let indexes = indexes.collect();
     Reconciled { removed, indexes, catalog }
@@ -208,5 +212,18 @@ mod tests {
         assert_eq!(third.indexes.keys().map(RepoName::as_str).collect::<Vec<_>>(), ["apps"]);
         assert_eq!(third.removed, BTreeSet::from(["other".into()]));
         assert_eq!(third.catalog.stacks[&StackId::from("app")].since, 2);
+    }
+    /// A crash between the catalog and the indexes: the second try must write them all the same.
+    #[test]
+    fn a_reconcile_that_was_cut_off_is_made_whole_by_the_next() {
+        let (owner, commit) = ("infra".into(), "c1".into());
+        let stacks = [fixture("network")];
+        let first = reconcile(&Catalog::default(), &owner, &commit, &stacks);
+        let again = reconcile(&first.catalog, &owner, &commit, &stacks);
+        let content = |done: &Reconciled| done.indexes[&owner].stacks.clone();
+        assert_eq!(content(&again), content(&first));
+        assert!(again.indexes[&owner].revision > first.indexes[&owner].revision);
+        let same = reconcile(&first.catalog, &owner, &"c2".into(), &stacks);
+        assert!(same.indexes.is_empty(), "another commit that changes nothing writes nothing");
     }
 }
