@@ -80,7 +80,7 @@ impl Leader {
             Some(lock) => lock,
             None => File::create(run.join("leader.log"))?,
         };
-        let mut child = Command::new("sh")
+        let mut child = Command::new("/bin/sh")
             .arg("-s")
             .env_clear()
             .envs(env)

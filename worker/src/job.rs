@@ -346,11 +346,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Another job may apply this plan.
+    /// Another job may apply this plan, an empty one too if a person asked for that.
     fn applicable(&self) -> bool {
-        self.spec.id.phase == Phase::Plan
-            && self.spec.run_type == RunType::Tracked
-            && self.result.changes
+        self.spec.id.phase == Phase::Plan && self.spec.run_type == RunType::Tracked
     }
 
     async fn hand_over(
@@ -402,7 +400,7 @@ impl Job<'_> {
     /// Hooks at the end of a run, once it was really worked on and whatever came of it.
     async fn after_run(&mut self, prepared: &Prepared) {
         let state = match &self.result.verdict {
-            Verdict::Ok if self.applicable() => return,
+            Verdict::Ok if self.applicable() && self.result.changes => return,
             Verdict::Ok => "FINISHED",
             Verdict::Failed { .. } => "FAILED",
             Verdict::Interrupted => "STOPPED",

@@ -49,11 +49,13 @@ pub(crate) struct Script {
 /// Says which part ended the step, when it was the last.
 pub(crate) const DONE: &str = "done";
 
-/// The step as the leader reads it. The braces make a text that was cut off a syntax error instead
+/// The step as the leader reads it. On an interrupt its shell waits for the part that runs, which
+/// got the interrupt too, and ends; a hook that sets another trap is stopped before the next part
+/// by the stop file. The braces make a text that was cut off a syntax error instead
 /// of half a step.
 #[must_use]
 pub(crate) fn step(script: &Script, log: &Path, code: &Path) -> String {
-    let mut text = String::from("{ (\ntrap : INT TERM PIPE\n");
+    let mut text = String::from("{ (\ntrap 'exit 130' INT TERM\ntrap : PIPE\n");
     for (name, value) in &script.env {
         text.push_str(&format!("export {name}={}\n", quote(value)));
     }
@@ -162,7 +164,7 @@ pub(crate) mod tool {
 
     #[must_use]
     pub(crate) fn task(command: &str) -> Part {
-        let argv = ["sh", "-c", command].map(str::to_owned).to_vec();
+        let argv = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
         Part::Tool { name: "task", argv, output: None }
     }
 }
@@ -223,7 +225,7 @@ mod tests {
             (tool::show("tf", "/r/show.json"),            "tf show -json windlass.plan > /r/show.json"),
             (tool::apply("tf"),                           "tf apply -input=false windlass.plan"),
             (tool::outputs("tf", "/r/o.json"),            "tf output -json > /r/o.json"),
-            (tool::task("echo hi"),                       "sh -c echo hi"),
+            (tool::task("echo hi"),                       "/bin/sh -c echo hi"),
         ];
         for (part, expect) in table {
             assert_eq!(words(part), expect);
@@ -241,7 +243,8 @@ mod tests {
         assert_eq!(
             text,
             r"{ (
-trap : INT TERM PIPE
+trap 'exit 130' INT TERM
+trap : PIPE
 export TOKEN='a b'
 cd '/r/tree/x y' &&
 windlass_part 0 && { eval 'export A='\''b'\'''
