@@ -1,4 +1,4 @@
-//! The hidden `windlass worker`: a child of `up` that claims jobs and runs the tool.
+//! The hidden `windlass work`: a child of `up` that claims jobs and runs the tool.
 //!
 //! Its standard input brings its token, and stays open as long as the server lives: whatever kills
 //! the server, its workers hear of it, finish what they do, keep what they can't deliver, and go.

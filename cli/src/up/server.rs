@@ -228,7 +228,8 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
         let port = listener.local_addr().map_err(unusable)?.port();
         let (token, hosts) = (&self.access.token, api::Auth::local_hosts(port));
-        let auth = api::Auth::new(token, &user(), hosts, Arc::<MemSessions>::default());
+        let sessions = Arc::new(MemSessions::new(self.deps.clock.clone()));
+        let auth = api::Auth::new(token, &user(), hosts, sessions);
         let router = api::router(api::Deps {
             docs: self.deps.docs.clone(),
             queues: self.deps.queues.clone(),
