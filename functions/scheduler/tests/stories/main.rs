@@ -1,3 +1,7 @@
 //! Stories of whole rollouts on the real handlers over the fakes.
+mod crash;
 mod flow;
+mod invariants;
+mod scenarios;
+mod twice;
 mod world;

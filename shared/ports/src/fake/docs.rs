@@ -37,6 +37,11 @@ impl MemDocs {
     pub fn fork(&self) -> Self {
         Self { clock: self.clock.clone(), state: Mutex::new(lock(&self.state).clone()) }
     }
+    /// As [`Self::fork`], going by a clock of its own from here on.
+    #[must_use]
+    pub fn fork_at(&self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self.fork() }
+    }
     /// Everything, by key.
     #[must_use]
     pub fn dump(&self) -> BTreeMap<String, Vec<u8>> {

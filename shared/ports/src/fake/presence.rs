@@ -12,7 +12,7 @@ use windlass_core::job::Claim;
 #[derive(Default)]
 pub struct FakePresence(Mutex<State>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     workers: BTreeMap<InstanceId, Evidence>,
     tools_of: BTreeMap<InstanceId, Evidence>,
@@ -29,6 +29,11 @@ impl FakePresence {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+    /// An independent copy.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
     }
     pub fn set_worker(&self, worker: &InstanceId, evidence: Evidence) {
         lock(&self.0).workers.insert(worker.clone(), evidence);

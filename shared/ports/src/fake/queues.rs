@@ -65,6 +65,11 @@ impl MemQueues {
         let state = Mutex::new(lock(&self.state).clone());
         Self { clock: self.clock.clone(), waits: self.waits, sent: Notify::new(), state }
     }
+    /// As [`Self::fork`], going by a clock of its own from here on.
+    #[must_use]
+    pub fn fork_at(&self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self.fork() }
+    }
     /// Lowers [`RECEIVES_MAX`].
     pub fn set_receives_max(&self, receives_max: u32) {
         lock(&self.state).receives_max = receives_max;

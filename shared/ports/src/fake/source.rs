@@ -16,13 +16,13 @@ type Files = BTreeMap<String, Vec<u8>>;
 #[derive(Default)]
 pub struct FakeSource(Mutex<State>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     commits: u64,
     repos: BTreeMap<RepoName, Repo>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Repo {
     branches: BTreeMap<String, Sha>,
     tags: BTreeMap<String, Sha>,
@@ -33,6 +33,12 @@ impl FakeSource {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An independent copy.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
     }
 
     /// A commit on this branch (made if new, from nothing): the head's files with these written.
