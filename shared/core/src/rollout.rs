@@ -63,6 +63,8 @@ pub enum Outcome {
     Good {
         changed: BTreeSet<String>,
     },
+    /// It was skipped because nothing that it uses changed: it stands as it was, all is well.
+    Unneeded,
     Bad,
     /// It will not be made: the stack is gone, or refused it (rule D3).
     Never,
@@ -77,7 +79,7 @@ pub enum Judgement {
 }
 
 /// Rule D2: judged only when the map is complete; any bad parent → skipped; a direct run, a plain
-/// edge or any changed reference → released; else skipped.
+/// edge of a parent that ran, or any changed reference → released; else skipped.
 #[must_use]
 pub fn judge(waits: &BTreeMap<RunId, Wait>, direct: bool) -> Judgement {
     if waits.values().any(|wait| wait.heard.is_none()) {
@@ -164,6 +166,9 @@ mod tests {
             ("but the push touched it",          true,  vec![wait(&["a"], good(&[]))],                                   Judgement::Release),
             ("touched, yet a parent failed",     true,  vec![wait(&["a"], Some(Outcome::Bad))],                          failed()),
             ("one bad parent is enough",         false, vec![wait(&[], good(&[])), wait(&[], Some(Outcome::Bad))],       failed()),
+            ("a parent was not needed",          false, vec![wait(&[], Some(Outcome::Unneeded))],                        same(1)),
+            ("not needed, but touched itself",   true,  vec![wait(&[], Some(Outcome::Unneeded))],                        Judgement::Release),
+            ("one not needed, one changed",      false, vec![wait(&["a"], Some(Outcome::Unneeded)), wait(&[], good(&[]))], Judgement::Release),
             ("a parent that is never made",      true,  vec![wait(&[], Some(Outcome::Never))],                           never()),
         ];
         for (name, direct, waits, expect) in table {

@@ -25,7 +25,18 @@ async fn what_does_not_change_an_output_skips_those_that_use_it() {
     world.settle().await;
     assert_eq!(world.states(&ALL).await, ["FINISHED", "SKIPPED", "SKIPPED", "SKIPPED"]);
     let why = world.runs("cluster").await.pop().and_then(|run| run.state.note());
-    assert_eq!(why.as_deref(), Some("no output that it uses from network changed"));
+    assert_eq!(why.as_deref(), Some("nothing that it uses from network changed"));
+}
+
+#[tokio::test]
+async fn what_the_push_touched_itself_runs_after_a_parent_that_was_not_needed() {
+    let mut world = World::demo().await;
+    let files = [("stacks/network/main.tf", "# another"), ("stacks/app-a/main.tf", "# another")];
+    world.push("main", &files).await;
+    world.settle().await;
+    assert_eq!(world.states(&ALL).await, ["FINISHED", "SKIPPED", "FINISHED", "SKIPPED"]);
+    let why = world.runs("app-b").await.pop().and_then(|run| run.state.note());
+    assert_eq!(why.as_deref(), Some("nothing that it uses from cluster changed"));
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ impl fmt::Display for SkipReason {
                 write!(f, "{} did not end well", list(parents))
             }
             SkipReason::OutputsUnchanged { parents } => {
-                write!(f, "no output that it uses from {} changed", list(parents))
+                write!(f, "nothing that it uses from {} changed", list(parents))
             }
             SkipReason::ParentNever { parents } => {
                 write!(f, "{} will not run", list(parents))

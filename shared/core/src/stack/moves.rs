@@ -7,7 +7,6 @@ use crate::id::{EventId, RunId, derive};
 use crate::job::Control;
 use crate::rollout::Outcome;
 use crate::run::{Event, FailReason, Refused, Run, RunType, SkipReason, State, StateName};
-use std::collections::BTreeSet;
 
 impl Turn<'_> {
     /// Moves a run by a message that may be late; a message that can't be is answered, not obeyed.
@@ -183,10 +182,6 @@ impl Turn<'_> {
 pub(super) fn outcome(run: &Run) -> Outcome {
     match &run.state {
         State::Finished => Outcome::Good { changed: run.changed_outputs.clone() },
-        // Nothing that it uses changed, so nothing of its own did.
-        State::Skipped { why: SkipReason::OutputsUnchanged { .. } } => {
-            Outcome::Good { changed: BTreeSet::new() }
-        }
         State::Skipped { why: SkipReason::OutputsUnchanged { .. } } => Outcome::Unneeded,
         State::Failed { reason: FailReason::NotDefined } => Outcome::Never,
         _ => Outcome::Bad,
