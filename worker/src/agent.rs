@@ -14,21 +14,24 @@ use crate::spool::Spool;
 use crate::tool::{self, Versions};
 use crate::until::until;
 use crate::{Config, Deps, Shutdown, WorkerError};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use windlass_core::definition::Tool;
-use windlass_core::job::{JobSpec, Pointer};
+use windlass_core::job::{JobId, JobSpec, Pointer};
 use windlass_ports::Fault;
 
 /// A draining worker looks this often whether it still has to.
 const DRAIN_LOOK: Duration = Duration::from_secs(5);
 /// A pointer that could not be looked at comes back after this.
 const LATER_MS: u64 = 2_000;
+/// A pointer to another worker's job comes back after this, to be dropped once it is over.
+const THEIRS_MS: u64 = 600_000;
 /// On the way out, the store may keep us waiting for this long.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,8 @@ pub(crate) struct Shared {
     spool: Spool,
     health: watch::Receiver<Health>,
     shutdown: watch::Receiver<Shutdown>,
+    /// Jobs that a task of ours is at: a second pointer to one must not touch its slot.
+    handled: Mutex<BTreeSet<JobId>>,
 }
 
 /// Serves a pool until the shutdown. Returns when no job of ours runs any more.
@@ -76,6 +81,7 @@ pub async fn run(
         spool,
         health: healthy,
         shutdown,
+        handled: Mutex::default(),
     });
     Agent::new(shared, health).live().await
 }
@@ -273,10 +279,16 @@ impl Shared {
             acknowledge(queues, queue, &delivery.receipt).await;
             return After::Nothing;
         };
-        match self.claim(&pointer).await {
+        let handled = || self.handled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !handled().insert(pointer.job.clone()) {
+            return After::Nothing;
+        }
+        let after = match self.claim(&pointer).await {
             Ok(held) => self.execute(held, queue, &delivery.receipt).await,
             Err(not) => self.not_ours(not, &pointer, &received).await,
-        }
+        };
+        handled().remove(&pointer.job);
+        after
     }
 
     /// Claims it: everything that can be undone happens before, or beside, the writes.
@@ -363,8 +375,9 @@ impl Shared {
         let clean = tokio::task::spawn_blocking(move || folder::remove(&run));
         if delivered == Delivered::NotYet {
             let _ = clean.await;
-            // The record must not go idle before result and report are there.
-            return After::Nothing;
+            // The record must not go idle before result and report are there. If we live on, it
+            // is under a new epoch, and the sweep says what became of this one.
+            return After::Void;
         }
         let claiming = self.claiming();
         let release = claiming.release(&spec.id);
@@ -410,7 +423,10 @@ impl Shared {
                 acknowledge(queues, queue, &delivery.receipt).await;
                 After::Nothing
             }
-            Not::Theirs => After::Nothing,
+            Not::Theirs => {
+                let _ = queues.extend(queue, &delivery.receipt, THEIRS_MS).await;
+                After::Nothing
+            }
             Not::Draining => {
                 inbox::hand_back(queues, received).await;
                 After::Draining

@@ -24,7 +24,7 @@ pub(crate) enum Not {
     Unknown,
     /// We take no jobs: hand the pointer back.
     Draining,
-    /// Our record is of another epoch: register first, leave the pointer.
+    /// Our record is of another epoch, or not as we know it: register first, leave the pointer.
     Void,
     /// The store did not answer: leave the pointer.
     Fault(Fault),
@@ -46,16 +46,22 @@ pub(crate) struct Claiming<'a> {
 impl Claiming<'_> {
     /// What the pointer is about, if it is still to be done.
     pub(crate) async fn spec(&self, pointer: &Pointer) -> Result<JobSpec, Not> {
-        let docs = &*self.deps.docs;
-        let (spec_key, result_key) = (keys::job_spec(&pointer.job), keys::job_result(&pointer.job));
-        let (spec, result) = tokio::join!(
-            cas::load::<JobSpec>(docs, &spec_key),
-            cas::load::<JobResult>(docs, &result_key),
+        let (docs, job) = (&*self.deps.docs, &pointer.job);
+        let names = (keys::job_spec(job), keys::job_result(job), keys::job_claim(job));
+        let (spec, result, claim) = tokio::join!(
+            cas::load::<JobSpec>(docs, &names.0),
+            cas::load::<JobResult>(docs, &names.1),
+            cas::load::<Claim>(docs, &names.2),
         );
         if result?.is_some() {
             return Err(Not::Over);
         }
-        Ok(spec?.ok_or(Not::Unknown)?.value)
+        // Only a saving: the claim's creation decides.
+        match claim?.map(|found| found.value) {
+            None => Ok(spec?.ok_or(Not::Unknown)?.value),
+            Some(Claim::Tombstone { .. }) => Err(Not::Cancelled),
+            Some(Claim::Held { .. }) => Err(Not::Theirs),
+        }
     }
 
     /// A slot of ours becomes busy with it.
@@ -65,8 +71,8 @@ impl Claiming<'_> {
             self.record.swap(&*self.deps.docs, &id, |record, epoch| record.take(epoch, job));
         match taken.await {
             Ok(_) => Ok(()),
-            Err(SwapError::Refused(Refused::OtherEpoch | Refused::NotHeld)) => Err(Not::Void),
-            Err(SwapError::Refused(Refused::Draining | Refused::NoFreeSlot)) => Err(Not::Draining),
+            Err(SwapError::Refused(Refused::Draining)) => Err(Not::Draining),
+            Err(SwapError::Refused(_)) => Err(Not::Void),
             Err(SwapError::Fault(fault)) => Err(Not::Fault(fault)),
         }
     }

@@ -258,8 +258,9 @@ mod tests {
         let value = |text: &str| EnvValue::Value(text.into());
         let secret = |key: &str| EnvValue::Secret(key.into());
         type Pairs<'a> = &'a [(&'a str, &'a str)];
+        type Vars = Vec<(&'static str, EnvValue)>;
         #[rustfmt::skip]
-        let same: [(&str, Vec<(&str, EnvValue)>, Pairs<'_>); 7] = [
+        let same: [(&str, Vars, Pairs<'_>); 7] = [
             ("plain",           vec![("A", value("1"))],                        &[("A", "1")]),
             ("later wins",      vec![("A", value("1")), ("A", value("2"))],     &[("A", "2")]),
             ("interpolates",    vec![("A", value("${B}-${HOME}")), ("B", value("b"))], &[("A", "b-/h"), ("B", "b")]),
@@ -270,7 +271,7 @@ mod tests {
             ("a bad name",      vec![("A-B", value("1"))],                      &[]),
         ];
         #[rustfmt::skip]
-        let different: [(&str, Vec<(&str, EnvValue)>, Pairs<'_>, Pairs<'_>); 2] = [
+        let different: [(&str, Vars, Pairs<'_>, Pairs<'_>); 2] = [
             ("prefixes",        vec![("ro_A", value("r")), ("wo_A", value("w"))], &[("A", "r")], &[("A", "w")]),
             ("later prefix",    vec![("A", value("1")), ("ro_A", value("r"))],  &[("A", "r")], &[("A", "1")]),
         ];

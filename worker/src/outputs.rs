@@ -1,7 +1,8 @@
 //! Outputs as a stack publishes them, inputs as the next one takes them, and what a state holds.
+use crate::plan::strings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::changes::Resource;
 use windlass_core::id::{Digest, StackId};
 use windlass_core::job::{Input, OutputInfo, Outputs};
@@ -46,7 +47,8 @@ pub(crate) fn published(key: String, values: &Values) -> Outputs {
 pub(crate) struct Filled {
     pub name: String,
     pub value: String,
-    pub sensitive: bool,
+    /// What logs must not show of it: nothing, unless the output is sensitive.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Fills inputs from the outputs that were found under each key: strings as they are, everything
@@ -62,8 +64,13 @@ pub(crate) fn fill(
             missing.push(name(&input.from, &input.output, &input.name));
             continue;
         };
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        filled.push(Filled { name: input.name.clone(), value, sensitive: *sensitive });
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut secrets = BTreeSet::new();
+        if *sensitive {
+            secrets.insert(text.clone());
+            strings(value, &mut secrets);
+        }
+        filled.push(Filled { name: input.name.clone(), value: text, secrets });
     }
     if missing.is_empty() {
         Ok(filled)
@@ -184,15 +191,22 @@ mod tests {
         };
         let values = parse(
             br#"{"s":{"value":"raw"},"n":{"value":3},"l":{"value":["a",null]},
-            "p":{"value":"pw","sensitive":true},"z":{"value":null}}"#,
+            "p":{"value":["pw"],"sensitive":true},"z":{"value":null}}"#,
         );
         let found = BTreeMap::from([("k".to_owned(), values.unwrap())]);
         let names = ["s", "n", "l", "p", "z"];
         let inputs: Vec<Input> = names.map(|n| input(&format!("TF_VAR_{n}"), n, "k")).to_vec();
+        let filled = fill(&inputs, &found).unwrap();
+        assert_eq!(filled[3].secrets, ["pw".to_owned(), "[\"pw\"]".into()].into());
         let filled: Vec<(String, bool)> =
-            fill(&inputs, &found).unwrap().into_iter().map(|f| (f.value, f.sensitive)).collect();
-        let expect =
-            [("raw", false), ("3", false), ("[\"a\",null]", false), ("pw", true), ("null", false)];
+            filled.into_iter().map(|f| (f.value, !f.secrets.is_empty())).collect();
+        let expect = [
+            ("raw", false),
+            ("3", false),
+            ("[\"a\",null]", false),
+            ("[\"pw\"]", true),
+            ("null", false),
+        ];
         assert_eq!(filled, expect.map(|(value, sensitive)| (value.to_owned(), sensitive)));
         let missing = [input("A", "gone", "k"), input("B", "s", "other"), input("C", "s", "k")];
         assert_eq!(

@@ -336,7 +336,8 @@ fn collect(value: &Value, sensitive: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn strings(value: &Value, found: &mut BTreeSet<String>) {
+/// Every string in a value.
+pub(crate) fn strings(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
             found.insert(text.clone());

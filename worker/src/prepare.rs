@@ -98,7 +98,7 @@ pub(crate) async fn prepare(
     masks.add(secrets.values().map(String::as_str));
     masks.add(environment::secrets_of(&shared.base));
     let inputs = outputs::fill(&spec.inputs, &values?)?;
-    masks.add(inputs.iter().filter(|input| input.sensitive).map(|input| input.value.as_str()));
+    masks.add(inputs.iter().flat_map(|input| &input.secrets).map(String::as_str));
     let [read, write] = [Access::Read, Access::Write].map(|access| {
         let mut env = environment::resolve(&spec.env, access, &shared.base, &secrets);
         add_inputs(&mut env, &inputs);

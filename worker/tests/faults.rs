@@ -1,4 +1,5 @@
 //! Bad input, interrupts, limits, lost stores: a clear answer each time, and nothing lost.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 mod common;
 use common::{MAIN, World, reason, until};
 use std::fs;
@@ -10,6 +11,7 @@ use windlass_core::instance::Instance;
 use windlass_core::job::{Claim, JobResult, JobSpec, News, Phase, Step, Verdict};
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
+use windlass_ports::fake::Faults;
 use windlass_ports::{Change, Queues, cas};
 use windlass_worker::Shutdown;
 use windlass_worker::proc::group_gone;
@@ -513,4 +515,31 @@ async fn inits_of_one_plugin_cache_take_turns() {
     assert!(!world.dir.join("two").exists(), "two inits at once");
     first.end(Shutdown::Drain).await;
     second.end(Shutdown::Drain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_loses_requests_and_replies_runs_each_job_once() {
+    for seed in 1..=4 {
+        let mut world = World::new();
+        world.faults = Faults::seeded(seed, 150);
+        world.config.timing.renew_busy_ms = 50;
+        world.config.timing.visibility_ms = 500;
+        world.config.timing.poll_ms = 100;
+        let worker = world.start();
+        let commit = world.commit(&[("main.tf", MAIN)]);
+        let plan = world.spec(Phase::Plan, &commit);
+        let planned = world.run(&plan).await;
+        assert_eq!(planned.verdict, Verdict::Ok, "seed {seed}");
+        let apply = world.apply_of(&plan, &planned);
+        let applied = world.run(&apply).await;
+        assert_eq!(applied.verdict, Verdict::Ok, "seed {seed}");
+        world.quiet().await;
+        for spec in [&plan, &apply] {
+            until("the report", || world.reports(spec).contains(&News::Ended)).await;
+        }
+        let applies = world.calls().iter().filter(|call| call.starts_with("apply")).count();
+        assert_eq!((applies, world.calls().len()), (1, 6), "seed {seed}: {:?}", world.calls());
+        assert!(world.log(&apply, Step::Applying).contains("Apply complete!"));
+        worker.end(Shutdown::Drain).await;
+    }
 }

@@ -1,5 +1,5 @@
 //! A world for one worker: fake ports, a real repository, the real tool behind a wrapper that logs.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![expect(dead_code, reason = "each test binary uses a part of it")]
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) secrets: Arc<MemSecrets>,
     /// The store does not answer while this is set.
     pub(crate) away: Arc<AtomicBool>,
+    /// What else happens to its calls.
+    pub(crate) faults: Faults,
     pub(crate) config: Config,
     runs: std::cell::Cell<u32>,
 }
@@ -131,6 +133,7 @@ impl World {
             blobs: Arc::new(MemBlobs::new()),
             secrets: Arc::new(MemSecrets::new()),
             away: Arc::default(),
+            faults: Faults::none(),
             config,
             runs: std::cell::Cell::new(0),
             dir,
@@ -141,10 +144,14 @@ impl World {
     pub(crate) fn deps(&self) -> Deps {
         let away = self.away.clone();
         let faults = Faults::by(move |_, _| away.load(Ordering::SeqCst).then_some(Strike::Before));
+        let more = &self.faults;
+        let docs = Arc::new(Faulty::new(self.docs.clone(), more));
+        let queues = Arc::new(Faulty::new(self.queues.clone(), more));
+        let blobs = Arc::new(Faulty::new(self.blobs.clone(), more));
         Deps {
-            docs: Arc::new(Faulty::new(self.docs.clone(), &faults)),
-            queues: Arc::new(Faulty::new(self.queues.clone(), &faults)),
-            blobs: Arc::new(Faulty::new(self.blobs.clone(), &faults)),
+            docs: Arc::new(Faulty::new(docs, &faults)),
+            queues: Arc::new(Faulty::new(queues, &faults)),
+            blobs: Arc::new(Faulty::new(blobs, &faults)),
             secrets: Arc::new(Faulty::new(self.secrets.clone(), &faults)),
             clock: Arc::new(SystemClock),
             checkout: Arc::new(Clone(self.dir.join("repo"))),
