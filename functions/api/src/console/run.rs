@@ -284,14 +284,11 @@ fn facts(detail: &RunDetail, now: UnixMs) -> Markup {
     }
 }
 
-/// `<repository>/<sha>-<n>`, shorter.
+/// `<repository>/<sha>-<n>…`, shorter.
 fn rollout_name(id: &str) -> String {
-    match id.rsplit_once('-') {
-        Some((commit, n)) => {
-            let (repo, sha) = commit.rsplit_once('/').unwrap_or(("", commit));
-            let times = if n == "1" { String::new() } else { format!(", no. {n}") };
-            format!("{repo} at {}{times}", super::parts::short(sha))
-        }
-        None => id.to_owned(),
-    }
+    let (repo, rest) = id.rsplit_once('/').unwrap_or(("", id));
+    let mut parts = rest.split('-');
+    let (sha, n) = (parts.next().unwrap_or(rest), parts.next().unwrap_or("1"));
+    let times = if n == "1" { String::new() } else { format!(", no. {n}") };
+    format!("{repo} at {}{times}", super::parts::short(sha))
 }

@@ -163,6 +163,7 @@ fn wait(run: &str, wait: &Wait) -> WaitView {
     let outcome = wait.heard.as_ref().map(|heard| &heard.outcome);
     let word = outcome.map(|outcome| match outcome {
         Outcome::Good { .. } => "good",
+        Outcome::Unneeded => "unneeded",
         Outcome::Bad => "bad",
         Outcome::Never => "never",
     });

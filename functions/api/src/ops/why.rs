@@ -188,6 +188,7 @@ fn parent_sentence(wait: &Wait, state: Option<windlass_core::run::StateName>) ->
             let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
             format!("{stack} ended well and changed {} ({uses}).", changed.join(", "))
         }
+        Some(Outcome::Unneeded) => format!("{stack} had nothing to do ({uses})."),
         Some(Outcome::Bad) => format!("{stack} did not end well ({uses})."),
         Some(Outcome::Never) => format!("{stack} will not run ({uses})."),
     }

@@ -155,7 +155,7 @@ pub struct WaitView {
     pub run: String,
     /// Empty: a plain edge.
     pub references: Vec<ReferenceView>,
-    /// `good`, `bad` or `never`; none while it has not ended.
+    /// `good`, `unneeded`, `bad` or `never`; none while it has not ended.
     pub outcome: Option<String>,
     /// The parent's outputs that changed.
     pub changed: BTreeSet<String>,

@@ -1,0 +1,134 @@
+//! Requests as the CLI and as a browser send them, answered while the scheduler goes on.
+use super::{HOST, TOKEN, World};
+use axum::body::{Body, to_bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST as HOST_HEADER, SET_COOKIE};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+    pub(crate) fn to<T: serde::de::DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    pub(crate) async fn send(&mut self, request: Request<Body>) -> Answer {
+        let router = self.router.clone();
+        let mut answer = std::pin::pin!(async move {
+            let response = router.oneshot(request).await.expect("infallible");
+            let (parts, body) = response.into_parts();
+            let body = to_bytes(body, 8 * 1024 * 1024).await.expect("a body");
+            let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+            Answer { status: parts.status, headers: parts.headers, body }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(std::time::Duration::from_millis(1)) => {}
+            }
+            while self.step().await {}
+        }
+    }
+
+    /// As the CLI: with the token.
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+    pub(crate) async fn post(&mut self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+    pub(crate) async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(HOST_HEADER, HOST)
+            .header(AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .body(body.map_or(Body::empty(), |body| Body::from(body.to_string())))
+            .expect("a request");
+        self.send(request).await
+    }
+
+    /// A browser that came in by a login link.
+    pub(crate) async fn browser(&mut self) -> Browser {
+        let link = self.post("/login-links", Value::Null).await;
+        let link: api::v1::LoginLink = link.to();
+        let mut browser = Browser { cookie: String::new(), token: String::new() };
+        let answer = browser.get(self, &link.path).await;
+        let set = answer.header(SET_COOKIE.as_str()).to_owned();
+        browser.cookie = set.split(';').next().expect("a cookie").to_owned();
+        let page = browser.get(self, "/").await;
+        let from = page.body.find("name=\"token\" value=\"").expect("a token") + 20;
+        browser.token = page.body[from..].split('"').next().expect("a token").to_owned();
+        browser
+    }
+}
+
+/// A cookie, and the token that its forms carry.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    pub(crate) cookie: String,
+    pub(crate) token: String,
+}
+
+impl Browser {
+    pub(crate) async fn get(&self, world: &mut World, path: &str) -> Answer {
+        let request = Request::builder()
+            .uri(path)
+            .header(HOST_HEADER, HOST)
+            .header(COOKIE, &self.cookie)
+            .body(Body::empty())
+            .expect("a request");
+        world.send(request).await
+    }
+
+    /// A form of one of our pages.
+    pub(crate) async fn submit(&self, world: &mut World, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = format!("token={}", self.token);
+        for (name, value) in fields {
+            body.push_str(&format!("&{name}={}", encode(value)));
+        }
+        self.submit_raw(world, path, &body, Some("same-origin"), Some(&format!("http://{HOST}")))
+            .await
+    }
+
+    pub(crate) async fn submit_raw(
+        &self,
+        world: &mut World,
+        path: &str,
+        body: &str,
+        site: Option<&str>,
+        origin: Option<&str>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(HOST_HEADER, HOST)
+            .header(COOKIE, &self.cookie)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(site) = site {
+            request = request.header("sec-fetch-site", site);
+        }
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        world.send(request.body(Body::from(body.to_owned())).expect("a request")).await
+    }
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

@@ -1,0 +1,233 @@
+//! A small installation in memory for the router: the real scheduler over working fakes, and a
+//! worker whose tool is a table. Whatever a page shows here was made by the code that makes it in
+//! earnest.
+#![allow(dead_code, reason = "each test file uses its part")]
+mod client;
+mod work;
+
+pub(crate) use client::{Answer, Browser};
+pub(crate) use work::Tool;
+
+use api::auth::MemSessions;
+use api::{Auth, Deps, StateStore};
+use async_trait::async_trait;
+use axum::Router;
+use scheduler::{Repository, WriteIds};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use windlass_core::id::{PoolId, StackId};
+use windlass_core::keys;
+use windlass_core::stack::StackHead;
+use windlass_core::time::UnixMs;
+use windlass_ports::fake::{
+    FakeClock, FakePresence, FakeSource, MemBlobs, MemDocs, MemQueues, MemSecrets,
+};
+use windlass_ports::{Clock, Fault, Queues, cas};
+
+pub(crate) const REPO: &str = "infra";
+pub(crate) const HOST: &str = "127.0.0.1:8420";
+pub(crate) const TOKEN: &str = "the-token-of-this-server";
+/// 2026-11-22T10:15:00Z.
+pub(crate) const START: UnixMs = UnixMs(1_795_342_500_000);
+
+/// network → cluster → app-a, app-b; app-b waits for a person.
+pub(crate) const DEFINITIONS: &str = r"
+version: 1
+stacks:
+  - { name: network, project_root: stacks/network, autodeploy: true, labels: [core, prod] }
+  - name: cluster
+    project_root: stacks/cluster
+    autodeploy: true
+    labels: [core]
+    depends_on: [{ stack: network, references: [{ output: vpc_id, input: TF_VAR_vpc_id }] }]
+  - name: app-a
+    project_root: stacks/app-a
+    autodeploy: true
+    labels: [prod]
+    depends_on: [{ stack: cluster }]
+  - name: app-b
+    project_root: stacks/app-b
+    description: Where the orders go
+    depends_on: [{ stack: cluster }]
+";
+
+pub(crate) struct World {
+    pub(crate) sched: scheduler::Deps,
+    pub(crate) docs: Arc<MemDocs>,
+    pub(crate) queues: Arc<MemQueues>,
+    pub(crate) blobs: Arc<MemBlobs>,
+    pub(crate) secrets: Arc<MemSecrets>,
+    pub(crate) source: Arc<FakeSource>,
+    pub(crate) clock: FakeClock,
+    pub(crate) states: Arc<States>,
+    pub(crate) router: Router,
+    /// What each stack's tool says and does.
+    pub(crate) tools: BTreeMap<String, Tool>,
+    /// Jobs that were begun and not ended.
+    pub(crate) held: Vec<work::Held>,
+    /// False: no worker takes a job.
+    pub(crate) working: bool,
+}
+
+/// State files by stack.
+#[derive(Default)]
+pub(crate) struct States(Mutex<BTreeMap<StackId, Vec<u8>>>);
+
+impl States {
+    pub(crate) fn put(&self, stack: &str, text: &str) {
+        self.0.lock().unwrap().insert(stack.into(), text.as_bytes().to_vec());
+    }
+}
+
+#[async_trait]
+impl StateStore for States {
+    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.0.lock().unwrap().get(stack).cloned())
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let clock = FakeClock::at(START);
+        let docs = Arc::new(MemDocs::new(clock.shared()));
+        let queues = Arc::new(MemQueues::new(clock.shared()));
+        let blobs = Arc::new(MemBlobs::new());
+        let secrets = Arc::new(MemSecrets::new());
+        let source = Arc::new(FakeSource::new());
+        let states = Arc::new(States::default());
+        let wake = Arc::new(tokio::sync::Notify::new());
+        let sched = scheduler::Deps {
+            docs: docs.clone(),
+            queues: queues.clone(),
+            blobs: blobs.clone(),
+            secrets: secrets.clone(),
+            presence: Arc::new(FakePresence::new()),
+            source: source.clone(),
+            clock: clock.shared(),
+            write_ids: Arc::new(WriteIds::new("process-1")),
+            repositories: Arc::new(vec![Repository {
+                name: REPO.into(),
+                default_branch: "main".to_owned(),
+            }]),
+            wake: wake.clone(),
+        };
+        let sessions = Arc::new(MemSessions::new(clock.shared()));
+        let auth = Auth::new(TOKEN, "ada", Auth::local_hosts(8420), sessions);
+        let router = api::router(Deps {
+            docs: docs.clone(),
+            queues: queues.clone(),
+            blobs: blobs.clone(),
+            secrets: secrets.clone(),
+            source: source.clone(),
+            state: states.clone(),
+            clock: clock.shared(),
+            wake,
+            auth,
+        });
+        World {
+            sched,
+            docs,
+            queues,
+            blobs,
+            secrets,
+            source,
+            clock,
+            states,
+            router,
+            tools: BTreeMap::new(),
+            held: Vec::new(),
+            working: true,
+        }
+    }
+
+    /// The demo's repository: three stacks applied, app-b waits for a person.
+    pub(crate) async fn demo() -> Self {
+        let mut world = World::new();
+        world.tools = work::demo_tools();
+        world.push(
+            "main",
+            &[
+                ("windlass.yaml", DEFINITIONS),
+                ("stacks/network/main.tf", "1"),
+                ("stacks/cluster/main.tf", "1"),
+                ("stacks/app-a/main.tf", "1"),
+                ("stacks/app-b/main.tf", "1"),
+            ],
+        )
+        .await;
+        world.settle().await;
+        world
+    }
+
+    pub(crate) async fn push(&mut self, branch: &str, files: &[(&str, &str)]) {
+        self.clock.advance(60_000);
+        self.source.push(REPO, branch, files);
+        let repository = self.sched.repositories[0].clone();
+        scheduler::observe(&self.sched, &repository).await.expect("observed");
+    }
+
+    /// Everything that can happen by itself does.
+    pub(crate) async fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if !self.step().await {
+                return;
+            }
+        }
+        panic!("it never settles");
+    }
+
+    /// One message or one job; false when there is none.
+    pub(crate) async fn step(&mut self) -> bool {
+        if self.handle(keys::INTENTS).await || self.handle(keys::REPORTS).await {
+            return true;
+        }
+        if self.control().await {
+            return true;
+        }
+        self.working && self.work().await
+    }
+
+    async fn handle(&mut self, queue: &str) -> bool {
+        let batch = self.queues.receive(queue, 1, 0, 30_000).await.expect("received");
+        let Some(delivery) = batch.into_iter().next() else { return false };
+        let fate = match queue {
+            keys::REPORTS => scheduler::handle_report(&self.sched, &delivery).await,
+            _ => scheduler::handle_intent(&self.sched, &delivery).await,
+        };
+        assert_eq!(fate, scheduler::Fate::Done, "{}", String::from_utf8_lossy(&delivery.body));
+        self.queues.delete(queue, &delivery.receipt).await.expect("deleted");
+        true
+    }
+
+    async fn control(&mut self) -> bool {
+        let queue = keys::first_queue(&PoolId::from(keys::CONTROL_POOL));
+        if self.queues.depth(&queue).await.expect("depth") == 0 {
+            return false;
+        }
+        if !self.docs.dump().contains_key("pools/control/instances/control.json") {
+            scheduler::resume_control(&self.sched).await.expect("resumed");
+        }
+        scheduler::serve_control_once(&self.sched).await.expect("served");
+        true
+    }
+
+    pub(crate) async fn head(&self, stack: &str) -> StackHead {
+        let found = cas::load::<StackHead>(&*self.docs, &keys::head(&stack.into())).await;
+        found.expect("loaded").expect("a head").value
+    }
+
+    /// The stack's newest blocking run.
+    pub(crate) async fn last(&self, stack: &str) -> String {
+        self.head(stack).await.last.expect("a run").id.0
+    }
+
+    pub(crate) fn now(&self) -> UnixMs {
+        self.clock.now()
+    }
+}
