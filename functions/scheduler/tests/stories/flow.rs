@@ -113,3 +113,26 @@ async fn a_trigger_makes_a_rollout_with_dependents() {
     assert_eq!(world.runs("app-a").await.len(), 2);
     assert_eq!(world.states(&ALL).await, ["FINISHED", "FINISHED", "FINISHED", "UNCONFIRMED"]);
 }
+
+/// What a commit creates runs for that commit, also when its definitions took a second try.
+#[tokio::test]
+async fn definitions_that_are_mended_by_a_retry_bring_their_stacks_to_life() {
+    let mut world = World::new();
+    let definitions = r"
+version: 1
+stacks:
+  - name: network
+    autodeploy: true
+    project_root: stacks/network
+    env: [{ name: TF_VAR_token, secret: network/token }]
+";
+    world.push("main", &[("windlass.yaml", definitions), ("stacks/network/main.tf", "")]).await;
+    world.settle().await;
+    assert_eq!(world.states(&["infra-definitions", "network"]).await, ["FAILED", "NONE"]);
+    world.deps.secrets.set("network/token", "long enough").await.expect("stored");
+    let failed = world.runs("infra-definitions").await.pop().expect("a run").id().clone();
+    world.command("infra-definitions", windlass_core::event::Command::Retry { run: failed }).await;
+    world.settle().await;
+    assert_eq!(world.states(&["infra-definitions", "network"]).await, ["FINISHED"; 2]);
+    assert!(world.repo().await.pending.is_empty());
+}

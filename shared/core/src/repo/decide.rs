@@ -7,7 +7,7 @@ use crate::event::{Push, RepoEnvelope, RepoEvent, StackEnvelope, StackEvent, Tri
 use crate::id::{EventId, RunId, StackId, derive};
 use crate::index::RepoIndex;
 use crate::route::{self, Routing, Touched};
-use crate::run::{Commit, NewRun, Run, RunType};
+use crate::run::{Commit, NewRun, Run, RunType, State};
 use crate::stack::Answer;
 use crate::time::{MINUTE_MS, UnixMs};
 
@@ -36,7 +36,7 @@ pub fn wants(head: &RepoHead, envelope: &RepoEnvelope) -> RepoWants {
     let run = match &envelope.event {
         RepoEvent::DefinitionsSettled { run } => Some(run.clone()),
         // The news may have been lost: the oldest push that waits is looked at again.
-        RepoEvent::Due => head.pending.first().map(|pending| pending.run.clone()),
+        RepoEvent::Due => waiting(head).map(|pending| pending.run.clone()),
         _ => None,
     };
     RepoWants { index: true, run }
@@ -165,27 +165,36 @@ impl Turn<'_> {
         if !state.terminal() && !state.waits_for_person() {
             return Answer::Stale { why: format!("the run is {state}") };
         }
+        // A retry stands for the run that it took the place of; any run that went well stands for
+        // every older push that still waits for what it created.
+        let (origin, seq) = (known.origin().clone(), known.new.commit.seq);
+        let good = known.state == State::Finished;
+        let concerns = |p: &Pending| {
+            p.run == *run || p.run == origin || (good && p.routed && p.commit.seq <= seq)
+        };
         let mine: Vec<Pending> =
-            self.head.pending.iter().filter(|p| p.run == *run).cloned().collect();
-        if mine.is_empty() {
+            self.head.pending.iter().filter(|p| concerns(p)).cloned().collect();
+        let Some(newest) = mine.iter().map(|pending| pending.commit.seq).max() else {
             return Answer::Stale { why: "nothing waits for it".to_owned() };
-        }
+        };
         self.changed = true;
         for pending in &mine {
             match pending.routed {
                 false => self.route(pending, Some(pending.seen_revision)),
-                true if state.terminal() => self.route_created(pending),
+                true if good && pending.commit.seq == newest => self.route_created(pending),
                 true => {}
             }
         }
         let revision = self.facts.index.revision;
-        for pending in self.head.pending.iter_mut().filter(|p| p.run == *run) {
+        for pending in self.head.pending.iter_mut().filter(|p| concerns(p)) {
             pending.routed = true;
             pending.seen_revision = revision;
         }
-        if state.terminal() {
-            self.head.pending.retain(|pending| pending.run != *run);
-        }
+        // Definitions that did not go well may be tried again: the newest push waits for that, and
+        // what they create then runs for its commit.
+        let keep_newest = !good;
+        let over = |p: &Pending| p.routed && p.commit.seq <= newest;
+        self.head.pending.retain(|p| !over(p) || (keep_newest && p.commit.seq == newest));
         Answer::Done { run: Some(run.clone()) }
     }
 
@@ -327,7 +336,7 @@ impl Turn<'_> {
     fn due(&mut self) -> Answer {
         self.head.due_minute = None;
         self.changed = true;
-        match self.head.pending.first().map(|pending| pending.run.clone()) {
+        match waiting(&self.head).map(|pending| pending.run.clone()) {
             Some(run) => self.settled(&run),
             None => Answer::Done { run: None },
         }
@@ -335,7 +344,7 @@ impl Turn<'_> {
 
     /// While something waits or is owed, the tick comes back each minute.
     fn file_due(&mut self) {
-        let waits = !self.head.pending.is_empty() || !self.head.outbox.is_empty();
+        let waits = waiting(&self.head).is_some() || !self.head.outbox.is_empty();
         if !self.changed || !waits || self.head.due_minute.is_some() {
             return;
         }
@@ -354,6 +363,11 @@ impl Turn<'_> {
         self.changed = true;
         self.head.owe(effect, self.now);
     }
+}
+
+/// The oldest push that was not routed yet.
+fn waiting(head: &RepoHead) -> Option<&Pending> {
+    head.pending.iter().find(|pending| !pending.routed)
 }
 
 fn routing<'a>(head: &'a RepoHead, pending: &'a Pending) -> Routing<'a> {

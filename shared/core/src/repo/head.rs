@@ -44,8 +44,8 @@ pub struct Pending {
     /// The index that it was routed by, or met when it came: stacks newer than that were created
     /// by its definitions, and run for its commit.
     pub seen_revision: u64,
-    /// It was routed by the last good definitions, because a person has to confirm the new ones;
-    /// it is routed again, for what they created, once they are applied.
+    /// It was routed by the last good definitions, because a person has to confirm the new ones or
+    /// to mend them; it is routed again, for what they created, once they are applied.
     pub routed: bool,
 }
 
