@@ -3,7 +3,7 @@
 //! Nothing in it is staged: a real repository, the same server as `windlass up`, the real tool,
 //! and everything is seen and asked over the same API that everybody uses.
 mod report;
-mod sample;
+pub(crate) mod sample;
 mod stage;
 mod story;
 mod teller;
@@ -87,11 +87,6 @@ fn tell(
     let sample = Sample::create(&folder.join("infra"))?;
     let first = story::first_commit_of(&sample)?;
     let server = runtime.block_on(start(&sample, folder, args.port))?;
-    let link = runtime.block_on(server.login_link())?;
-    for notice in &server.notices {
-        teller.quiet(notice);
-    }
-    teller.quiet(&format!("the console, once: {link}"));
     let (flag, stop) = (interrupted.clone(), tokio::sync::oneshot::channel());
     let listener = runtime.spawn(async move {
         signals.next().await;
@@ -100,28 +95,33 @@ fn tell(
         signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
-    let client = Client::to(server.access.clone()).acting_as(ACTOR);
-    let by_hand = !args.headless && std::io::stdin().is_terminal();
-    let mut stage = Stage { client, sample, teller, by_hand, interrupted };
-    let told = story::play(&mut stage, first);
-    let exit = match told {
-        Ok(steps) => {
-            let ok = steps.iter().all(|step| step.ok);
-            finish(&mut stage, global, steps, folder, began)?;
-            if !args.headless {
-                stage.teller.quiet("the console stays until Ctrl-C");
-                // Sent, or never to be: either is the end.
-                let _ = runtime.block_on(stop.1);
-            }
-            if ok { Exit::Done } else { Exit::NotFinished }
+    let ended = runtime.block_on(server.login_link()).and_then(|link| {
+        for notice in &server.notices {
+            teller.quiet(notice);
         }
-        Err(Halt::Interrupted) => Exit::Interrupted,
-        Err(Halt::Late(what)) => return Err(Failure::failed(what)),
-        Err(Halt::Failed(failure)) => return Err(failure),
-    };
+        teller.quiet(&format!("the console, once: {link}"));
+        let client = Client::to(server.access.clone()).acting_as(ACTOR);
+        let by_hand = !args.headless && std::io::stdin().is_terminal();
+        let mut stage = Stage { client, sample, teller, by_hand, interrupted };
+        let ok = match story::play(&mut stage, first) {
+            Ok(steps) => finish(&mut stage, global, steps, folder, began)?,
+            Err(Halt::Interrupted) => return Ok(Exit::Interrupted),
+            Err(Halt::Late(what)) => return Err(Failure::failed(what)),
+            Err(Halt::Failed(failure)) => return Err(failure),
+        };
+        if !args.headless {
+            // The first link has been used, or is too old.
+            let link = runtime.block_on(server.login_link())?;
+            stage.teller.say(&format!("The console stays until Ctrl-C:  {link}"));
+            // Sent, or never to be: either is the end.
+            let _ = runtime.block_on(stop.1);
+        }
+        Ok(if ok { Exit::Done } else { Exit::NotFinished })
+    });
+    // However it went: the folder can go only once nobody writes there.
     runtime.block_on(server.drain());
     listener.abort();
-    Ok(exit)
+    ended
 }
 
 async fn start(sample: &Sample, folder: &Path, port: Option<u16>) -> Result<Server, Failure> {
@@ -139,13 +139,15 @@ async fn start(sample: &Sample, folder: &Path, port: Option<u16>) -> Result<Serv
     }
 }
 
+/// Numbers for a person, the document for a script; true if every step went as expected.
 fn finish(
     stage: &mut Stage,
     global: &Global,
     steps: Vec<StepLine>,
     folder: &Path,
     began: Instant,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let ok = steps.iter().all(|step| step.ok);
     let runs = stage.runs()?;
     let mut details = Vec::with_capacity(runs.len());
     for run in &runs {
@@ -166,5 +168,5 @@ fn finish(
             .map_err(|e| Failure::failed("the report can't be written").because(e))?;
         let _ = writeln!(std::io::stdout(), "{text}");
     }
-    Ok(())
+    Ok(ok)
 }

@@ -33,7 +33,7 @@ impl Sample {
     }
 
     /// Writes the files, commits them on the branch that is checked out, and names the commit.
-    pub(crate) fn commit(&self, subject: &str, files: Files) -> Result<String, Failure> {
+    pub(crate) fn commit(&self, subject: &str, files: &[(&str, &str)]) -> Result<String, Failure> {
         for (path, text) in files {
             let path = self.folder.join(path);
             let parent = path.parent().unwrap_or(&self.folder);

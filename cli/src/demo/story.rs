@@ -288,7 +288,9 @@ fn broken(stage: &mut Stage, sha: &str) -> Seen {
     let rollout = stage.settled(sha)?;
     let note = find(&rollout, "cluster").filter(|run| run.state == StateName::Failed);
     let said = note.and_then(|run| run.note).unwrap_or_default();
-    for line in said.lines().filter(|line| !line.trim().is_empty()).take(6) {
+    // The last of its errors is the one with a place.
+    let last = said.rfind("Error:").unwrap_or(0);
+    for line in said[last..].lines().filter(|line| !line.trim().is_empty()).take(5) {
         stage.teller.note(&format!("│ {line}"));
     }
     let placed = said.contains("main.tf") && said.contains("line ");

@@ -2,6 +2,9 @@
 use super::{Style, Tone};
 use std::collections::BTreeMap;
 
+/// Room for most states, so that what stands beside them does not jump about.
+const STATE_COLUMNS: usize = 12;
+
 /// One line of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
@@ -37,6 +40,7 @@ pub(crate) fn lines(nodes: &[Node], style: Style) -> Vec<String> {
     }
     let name_columns = placed.iter().map(|p| columns(&p.lead) + columns(&p.node.name)).max();
     let state_columns = nodes.iter().map(|node| columns(&node.state)).max().unwrap_or(0);
+    let state_columns = state_columns.max(STATE_COLUMNS);
     placed
         .iter()
         .map(|Placed { node, lead }| {
@@ -118,10 +122,10 @@ mod tests {
             node("app-b", &["cluster"], "QUEUED", "waits"),
         ];
         let expect = "\
-network      FINISHED  +2 ~0 -0
+network      FINISHED      +2 ~0 -0
 └─ cluster   APPLYING
-   ├─ app-a  QUEUED    waits
-   └─ app-b  QUEUED    waits";
+   ├─ app-a  QUEUED        waits
+   └─ app-b  QUEUED        waits";
         assert_eq!(draw(&nodes), expect);
     }
 
