@@ -101,7 +101,8 @@ impl Turn<'_> {
             author: push.author.clone(),
             subject: push.subject.clone(),
         };
-        let branch = Branch { head: push.head.clone(), seq: commit.seq };
+        let (author, subject) = (commit.author.clone(), commit.subject.clone());
+        let branch = Branch { head: push.head.clone(), seq: commit.seq, author, subject };
         self.head.branches.insert(push.branch.clone(), branch);
         let on_default = push.branch == self.head.default_branch;
         let waits_for = match (on_default, push.touches_definitions) {
@@ -265,8 +266,7 @@ impl Turn<'_> {
             None if administrative => self.head.default_branch.clone(),
             None => return Answer::NotFound { why: format!("there is no stack {slug}") },
         };
-        let head = self.head.branches.get(&branch);
-        let latest = head.map(|b| Commit { sha: b.head.clone(), seq: b.seq, ..Commit::default() });
+        let latest = self.head.branches.get(&branch).map(Branch::commit);
         let pinned = trigger.commit.is_some();
         let Some(commit) = trigger.commit.clone().or(latest) else {
             return Answer::Refused { why: format!("{branch} has no commit yet") };

@@ -31,6 +31,10 @@ pub struct RepoHead {
 pub struct Branch {
     pub head: Sha,
     pub seq: u64,
+    #[serde(default)]
+    pub author: String,
+    #[serde(default)]
+    pub subject: String,
 }
 
 /// A push that waits for its administrative run: stacks that a commit creates run for that commit.
@@ -47,6 +51,15 @@ pub struct Pending {
     /// It was routed by the last good definitions, because a person has to confirm the new ones or
     /// to mend them; it is routed again, for what they created, once they are applied.
     pub routed: bool,
+}
+
+impl Branch {
+    /// Its head as a commit of the repository's history.
+    #[must_use]
+    pub fn commit(&self) -> Commit {
+        let (author, subject) = (self.author.clone(), self.subject.clone());
+        Commit { sha: self.head.clone(), seq: self.seq, author, subject }
+    }
 }
 
 impl RepoHead {
