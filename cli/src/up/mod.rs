@@ -8,7 +8,7 @@ mod repos;
 pub(crate) mod server;
 pub(crate) mod server_file;
 pub(crate) mod signals;
-mod states;
+pub(crate) mod states;
 mod watching;
 
 pub(crate) use repos::parse_all;
