@@ -10,6 +10,7 @@ use crate::job::{self, Start};
 use crate::lease::{Guard, Health, Keeper};
 use crate::record::{Record, WriteIds};
 use crate::report::{About, acknowledge};
+use crate::salvage;
 use crate::spool::Spool;
 use crate::tool::{self, Versions};
 use crate::until::until;
@@ -59,7 +60,7 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
 ) -> Result<(), WorkerError> {
     let Some(folder) = WorkFolder::open(&config, &mut shutdown).await? else { return Ok(()) };
-    folder.clean();
+    let leftovers = folder.clean();
     let failed = |source| WorkerError::Folder { path: folder.spool.display().to_string(), source };
     let spool = Spool::open(folder.spool.clone()).map_err(failed)?;
     let deps = Arc::new(deps);
@@ -83,7 +84,11 @@ pub async fn run(
         shutdown,
         handled: Mutex::default(),
     });
-    Agent::new(shared, health).live().await
+    let orphans = salvage::gather(&shared, leftovers).await;
+    let tending = tokio::spawn(salvage::tend(shared.clone(), orphans));
+    let lived = Agent::new(shared, health).live().await;
+    tending.abort();
+    lived
 }
 
 struct Agent {
@@ -314,7 +319,7 @@ impl Shared {
             return Err(leader.err().map_or(Not::Unknown, unable));
         }
         let leader = leader.map_err(unable)?;
-        let _ = folder::mark(&run, leader.group());
+        let _ = folder::mark(&run, leader.group(), &spec);
         let fetched = self.fetch(&spec, &run);
         match claiming.hold(job, leader.group()).await {
             Ok(()) => Ok(Held { spec, run, leader, fetched, init_lock }),

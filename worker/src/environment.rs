@@ -11,7 +11,7 @@ use windlass_core::job::{JobSpec, Step};
 /// By name.
 pub type Env = BTreeMap<String, String>;
 
-const PASSED: [&str; 24] = [
+const PASSED: [&str; 26] = [
     "PATH",
     "HOME",
     "USER",
@@ -22,6 +22,8 @@ const PASSED: [&str; 24] = [
     "TZ",
     "TMPDIR",
     "SSH_AUTH_SOCK",
+    "GIT_SSH_COMMAND",
+    "GIT_CONFIG_GLOBAL",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "CURL_CA_BUNDLE",
@@ -67,7 +69,8 @@ pub(crate) fn base(own: &Env, exists: impl Fn(&str) -> bool) -> Env {
         ("TF_INPUT", "0"),
         ("CHECKPOINT_DISABLE", "1"),
         ("GIT_TERMINAL_PROMPT", "0"),
-        ("GIT_SSH_COMMAND", "ssh -o BatchMode=yes"),
+        ("SSH_ASKPASS_REQUIRE", "force"),
+        ("SSH_ASKPASS", "false"),
     ] {
         env.insert(name.to_owned(), value.to_owned());
     }
@@ -235,11 +238,12 @@ mod tests {
                 "AWS_PROFILE",
                 "AWS_SECRET_ACCESS_KEY",
                 "CHECKPOINT_DISABLE",
-                "GIT_SSH_COMMAND",
                 "GIT_TERMINAL_PROMPT",
                 "HOME",
                 "LC_ALL",
                 "PATH",
+                "SSH_ASKPASS",
+                "SSH_ASKPASS_REQUIRE",
                 "TF_INPUT",
                 "TF_IN_AUTOMATION",
                 "TF_TOKEN_app_terraform_io",

@@ -2,13 +2,14 @@
 use crate::proc::group_gone;
 use crate::until::until;
 use crate::{Config, Shutdown, WorkerError};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
-use windlass_core::job::{JobId, ProcessGroup};
+use windlass_core::job::{JobId, JobSpec, ProcessGroup};
 
 /// Held while the worker lives; the lock dies with the process.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ pub(crate) struct WorkFolder {
     _lock: File,
 }
 
-const GROUP: &str = "group.json";
+const MARK: &str = "job.json";
+/// The first log of every job.
+const FIRST_LOG: &str = "init.log";
 
 impl WorkFolder {
     /// Opens the folder, once an earlier worker process that still ends its job is done with it.
@@ -66,23 +69,42 @@ impl WorkFolder {
         folder.canonicalize()
     }
 
-    /// Removes what earlier processes left, but for jobs whose tool still runs.
-    pub(crate) fn clean(&self) {
-        let Ok(entries) = fs::read_dir(&self.runs) else { return };
-        for entry in entries.flatten() {
-            let group = fs::read(entry.path().join(GROUP))
-                .ok()
-                .and_then(|json| serde_json::from_slice::<ProcessGroup>(&json).ok());
-            if group.is_none_or(|group| group_gone(&group)) {
-                remove(&entry.path());
+    /// Removes what earlier processes left, but for jobs that had begun: their tool may still run,
+    /// and what it says is stored nowhere else.
+    pub(crate) fn clean(&self) -> Vec<Leftover> {
+        let Ok(entries) = fs::read_dir(&self.runs) else { return Vec::new() };
+        let mut left = Vec::new();
+        for folder in entries.flatten().map(|entry| entry.path()) {
+            let begun = folder.join(FIRST_LOG).exists();
+            match fs::read(folder.join(MARK)).map(|json| serde_json::from_slice::<Mark>(&json)) {
+                Ok(Ok(Mark { group, spec })) if begun || !group_gone(&group) => {
+                    left.push(Leftover { folder, group, spec });
+                }
+                _ => remove(&folder),
             }
         }
+        left
     }
 }
 
-/// Says whose processes work in this folder.
-pub(crate) fn mark(folder: &Path, group: &ProcessGroup) -> io::Result<()> {
-    fs::write(folder.join(GROUP), serde_json::to_vec(group)?)
+/// A job's folder that an earlier process left.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub folder: PathBuf,
+    pub group: ProcessGroup,
+    pub spec: JobSpec,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    group: ProcessGroup,
+    spec: JobSpec,
+}
+
+/// Says whose processes work in this folder, and at what.
+pub(crate) fn mark(folder: &Path, group: &ProcessGroup, spec: &JobSpec) -> io::Result<()> {
+    let mark = Mark { group: group.clone(), spec: spec.clone() };
+    fs::write(folder.join(MARK), serde_json::to_vec(&mark)?)
 }
 
 /// Gone, or at least told.

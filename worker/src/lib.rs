@@ -8,7 +8,8 @@
 //! - `fetch`, `environment`, `script`, `exec`: the work tree, what the tool sees, what it runs.
 //! - `logs`, `mask`, `upload`: what it says, without secrets, on its way to the store.
 //! - `plan`, `outputs`, `archive`: what comes of it.
-//! - `report`, `deliver`, `spool`: how it is told, even when the store is away.
+//! - `report`, `deliver`, `spool`, `salvage`: how it is told, even when the store is away, and what
+//!   a job said whose worker died.
 mod agent;
 mod archive;
 mod backoff;
@@ -31,6 +32,7 @@ pub mod proc;
 mod reason;
 mod record;
 mod report;
+mod salvage;
 mod script;
 mod spool;
 pub mod tool;

@@ -5,12 +5,16 @@
 //! comes, then one line that says how much was cut, and the tail at the end. On Linux the part of
 //! the file that we have read is given back to the disk while the tool goes on writing; elsewhere
 //! it lies there until the step ends.
+//!
+//! A note beside the file says how much of it is stored, so that a next process can store the rest
+//! of what a tool said that outlived its worker.
 use crate::mask::{LINE_BYTES_MAX, Masks, Stream, learn};
-use crate::upload::Sender;
-use std::fs::File;
+use crate::upload::{Note, Sender};
+use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use windlass_core::job::{JobId, Step};
 use windlass_core::keys;
@@ -67,29 +71,66 @@ impl Parts {
         while self.pending.len() >= PART_BYTES {
             let rest = self.pending.split_off(PART_BYTES);
             let part = std::mem::replace(&mut self.pending, rest);
-            self.store(part);
+            self.store(part, None);
         }
     }
 
-    fn flush(&mut self) {
+    /// `read`: how many bytes of the file are in what was pushed so far.
+    fn flush(&mut self, note: Option<(PathBuf, u64)>) {
         if !self.pending.is_empty() {
             let part = std::mem::take(&mut self.pending);
-            self.store(part);
+            let stored = self.place.offset + part.len() as u64;
+            let unfinished = self.unfinished.len() as u64;
+            let note = note.map(|(file, read)| Note {
+                file,
+                line: Mark { stored, read: read - unfinished }.to_string(),
+            });
+            self.store(part, note);
         }
     }
 
-    fn store(&mut self, part: Vec<u8>) {
+    fn store(&mut self, part: Vec<u8>, note: Option<Note>) {
         self.flushed = Instant::now();
         let key = keys::log_part(&self.place.job, self.place.step, self.place.offset);
         self.place.offset += part.len() as u64;
-        self.place.parts.send(key, part);
+        self.place.parts.send_noted(key, part, note);
     }
 
     fn finish(&mut self) {
         let rest = std::mem::take(&mut self.unfinished);
         self.pending.extend_from_slice(String::from_utf8_lossy(&rest).as_bytes());
-        self.flush();
+        self.flush(None);
     }
+}
+
+/// How far a log is stored: so many bytes, made of so many of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub stored: u64,
+    pub read: u64,
+}
+
+impl Mark {
+    /// As noted beside this log file; the start, if nothing was.
+    #[must_use]
+    pub(crate) fn beside(log: &Path) -> Self {
+        let line = fs::read_to_string(noted(log)).unwrap_or_default();
+        let mut numbers = line.split(' ').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(stored)), Some(Ok(read))) => Self { stored, read },
+            _ => Self::default(),
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.stored, self.read)
+    }
+}
+
+fn noted(log: &Path) -> PathBuf {
+    log.with_extension("stored")
 }
 
 /// Bytes before an unfinished character at the end.
@@ -165,6 +206,7 @@ impl Tail {
 #[derive(Debug)]
 pub(crate) struct StepLog {
     file: File,
+    noted: PathBuf,
     read: u64,
     punched: u64,
     stream: Stream,
@@ -178,6 +220,16 @@ impl StepLog {
     /// Makes the file. `place.offset` counts towards the limit.
     pub(crate) fn create(path: &Path, place: Place) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Self::of(file, noted(path), 0, place))
+    }
+
+    /// Goes on where another process ended.
+    pub(crate) fn resume(path: &Path, read: u64, place: Place) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open(path)?;
+        Ok(Self::of(file, noted(path), read, place))
+    }
+
+    fn of(file: File, noted: PathBuf, read: u64, place: Place) -> Self {
         let used = usize::try_from(place.offset).unwrap_or(usize::MAX);
         let now = Instant::now();
         let parts = Parts {
@@ -187,16 +239,17 @@ impl StepLog {
             unfinished: Vec::new(),
             recent: String::new(),
         };
-        Ok(Self {
+        Self {
             file,
-            read: 0,
+            noted,
+            read,
             punched: 0,
             stream: Stream::default(),
             parts,
             head_left: HEAD_BYTES.saturating_sub(used),
             tail: None,
             grew: now,
-        })
+        }
     }
 
     /// Reads what is new and stores what is due. Blocks no longer than reading takes.
@@ -219,7 +272,10 @@ impl StepLog {
             self.show(&out);
         }
         if self.parts.flushed.elapsed() > PART_AGE {
-            self.parts.flush();
+            let read = self.read - self.stream.held_bytes() as u64;
+            // What the tail holds is stored only at the end.
+            let note = self.tail.is_none().then(|| (self.noted.clone(), read));
+            self.parts.flush(note);
         }
         Ok(())
     }
@@ -250,9 +306,11 @@ impl StepLog {
 
     /// Gives what was read back to the disk. Only a saving: where it can't be done, nothing fails.
     fn punch(&mut self) {
-        if self.read - self.punched >= PUNCH_BYTES {
-            give_back(&self.file, self.punched, self.read - self.punched);
-            self.punched = self.read;
+        // An unfinished line is not stored yet.
+        let done = self.read.saturating_sub(2 * LINE_BYTES_MAX as u64);
+        if done >= self.punched + PUNCH_BYTES {
+            give_back(&self.file, self.punched, done - self.punched);
+            self.punched = done;
         }
     }
 

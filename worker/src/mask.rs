@@ -226,6 +226,11 @@ impl Stream {
         masks.bytes(&rest)
     }
 
+    /// How much is held back.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// What is held back, as it came.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)

@@ -17,6 +17,20 @@ pub struct OutputValue {
     pub sensitive: bool,
 }
 
+impl OutputValue {
+    /// As a variable holds it: a string as it is, everything else as JSON.
+    fn text(&self) -> String {
+        self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned)
+    }
+
+    /// What logs must not show of it if it is sensitive: the whole, and every string in it.
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let mut secrets = BTreeSet::from([self.text()]);
+        strings(&self.value, &mut secrets);
+        secrets
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("{what} can't be read")]
 pub(crate) struct Unreadable {
@@ -60,16 +74,12 @@ pub(crate) fn fill(
     let (mut filled, mut missing) = (Vec::new(), Vec::new());
     for input in inputs {
         let output = found.get(&input.outputs_key).and_then(|values| values.get(&input.output));
-        let Some(OutputValue { value, sensitive }) = output else {
+        let Some(output) = output else {
             missing.push(name(&input.from, &input.output, &input.name));
             continue;
         };
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let mut secrets = BTreeSet::new();
-        if *sensitive {
-            secrets.insert(text.clone());
-            strings(value, &mut secrets);
-        }
+        let (text, sensitive) = (output.text(), &output.sensitive);
+        let secrets = if *sensitive { output.secrets() } else { BTreeSet::new() };
         filled.push(Filled { name: input.name.clone(), value: text, secrets });
     }
     if missing.is_empty() {

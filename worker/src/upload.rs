@@ -4,6 +4,9 @@
 //! arrived when the job ends is handed back, for the spool.
 use crate::backoff::Backoff;
 use crate::until::until;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -17,14 +20,35 @@ pub(crate) struct Blob {
     pub body: Vec<u8>,
 }
 
+/// A line that a file holds once its blob is stored, and not before.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub file: PathBuf,
+    pub line: String,
+}
+
+impl Note {
+    fn write(&self) -> io::Result<()> {
+        let part = self.file.with_extension("part");
+        fs::write(&part, &self.line)?;
+        fs::rename(part, &self.file)
+    }
+}
+
+type Item = (Blob, Option<Note>);
+
 /// Accepts blobs; clones feed the same queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender(mpsc::UnboundedSender<Blob>);
+pub(crate) struct Sender(mpsc::UnboundedSender<Item>);
 
 impl Sender {
     pub(crate) fn send(&self, key: String, body: Vec<u8>) {
+        self.send_noted(key, body, None);
+    }
+
+    pub(crate) fn send_noted(&self, key: String, body: Vec<u8>, note: Option<Note>) {
         // The queue outlives its senders, unless its task panicked; then there is nobody to tell.
-        let _ = self.0.send(Blob { key, body });
+        let _ = self.0.send((Blob { key, body }, note));
     }
 }
 
@@ -64,13 +88,15 @@ impl Uploads {
 
 async fn empty(
     blobs: Arc<dyn Blobs>,
-    mut queue: mpsc::UnboundedReceiver<Blob>,
+    mut queue: mpsc::UnboundedReceiver<Item>,
     mut given_up: watch::Receiver<bool>,
 ) -> Vec<Blob> {
     let mut left = Vec::new();
-    while let Some(blob) = queue.recv().await {
+    while let Some((blob, note)) = queue.recv().await {
         if !left.is_empty() || !stored(&*blobs, &blob, &mut given_up).await {
             left.push(blob);
+        } else if let Some(Err(error)) = note.map(|note| note.write()) {
+            tracing::warn!(%error, "how far a log is stored was not noted");
         }
     }
     left

@@ -1,5 +1,4 @@
 //! A world for one worker: fake ports, a real repository, the real tool behind a wrapper that logs.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
