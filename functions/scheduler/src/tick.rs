@@ -5,7 +5,11 @@ use windlass_core::id::{EventId, RepoName, StackId, derive};
 use windlass_core::keys;
 use windlass_core::summary::Summary;
 use windlass_ports::docs::LIST_MAX;
-use windlass_ports::{Expect, Fault, PutError, cas};
+use windlass_ports::queues::{RECEIVE_MAX, dead_letters};
+use windlass_ports::{Delivery, Expect, Fault, Outgoing, PutError, cas};
+
+/// A dead letter is ours for so long while it is sent on.
+const REDRIVE_MS: u64 = 30_000;
 
 /// Files the wish to be woken once this minute has passed. Before the commit that relies on it.
 pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fault> {
@@ -15,12 +19,15 @@ pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fa
     }
 }
 
-/// Wakes every group whose minute has passed; cost grows with what is due, not with what exists.
+/// Gives dead letters back, then wakes every group whose minute has passed; cost grows with what is due, not with what exists.
 /// Returns how many.
 ///
 /// # Errors
 /// `Retryable` when a store is away; what was not woken is still filed.
 pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
+    for queue in [keys::INTENTS, keys::REPORTS] {
+        redrive(deps, queue).await?;
+    }
     let now = deps.clock.now();
     let mut woken = 0;
     for due in deps.docs.list(keys::DUE, None, LIST_MAX).await? {
@@ -37,6 +44,25 @@ pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
         }
     }
     Ok(woken)
+}
+
+/// Dead letters go back to their group by themselves (rule A6): throttles and lost swaps use up
+/// receives too, and only a handler that calls a message poison sets it aside.
+async fn redrive(deps: &Deps, queue: &str) -> Result<(), Fault> {
+    let dead = dead_letters(queue);
+    loop {
+        let batch = deps.queues.receive(&dead, RECEIVE_MAX, 0, REDRIVE_MS).await?;
+        for Delivery { body, group, receipt, message_id, .. } in &batch {
+            tracing::warn!(queue, message_id, "a dead letter goes back to its group");
+            let dedup = Some(derive(&["redrive", message_id, &deps.write_ids.next()]));
+            let again = Outgoing { body: body.clone(), group: group.clone(), dedup, delay_ms: 0 };
+            deps.queues.send(queue, again).await?;
+            deps.queues.delete(&dead, receipt).await?;
+        }
+        if batch.len() < RECEIVE_MAX {
+            return Ok(());
+        }
+    }
 }
 
 /// Makes one stack look again at once, because somebody has reason to think that it should.
