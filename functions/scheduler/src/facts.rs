@@ -32,6 +32,9 @@ pub(crate) async fn load(deps: &Deps, wants: &Wants) -> Result<Facts, Fault> {
             facts.outputs.insert(stack.clone(), outputs.value);
         }
     }
+    if let Some((at, event)) = &wants.audit {
+        facts.audited = deps.docs.get(&keys::audit(*at, event)).await?.is_some();
+    }
     Ok(facts)
 }
 

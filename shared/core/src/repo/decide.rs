@@ -243,7 +243,7 @@ impl Turn<'_> {
         };
         let entry = AuditEntry {
             id: self.envelope.id.clone(),
-            at: self.now,
+            at: self.envelope.at,
             actor: trigger.actor.clone(),
             action: format!("trigger {}", trigger.kind.as_str().to_lowercase()),
             stack: Some(trigger.stack.clone()),

@@ -9,10 +9,24 @@ use crate::rollout::{Heard, Judgement, Outcome, hear, judge};
 use crate::run::{Event, FailReason, NewRun, Run, RunType, State};
 
 impl Turn<'_> {
+    /// A run of this stack that left the head. What is still owed is newer than what is stored.
+    pub(super) fn known(&self, id: &RunId) -> Option<&Run> {
+        self.head.owed_run(id).or_else(|| self.facts.runs.get(id))
+    }
+
+    /// The newest try of this line of runs.
+    fn newest_known(&self, origin: &RunId) -> Option<&Run> {
+        let mut run = self.known(origin)?;
+        while let Some(next) = run.superseded_by.as_ref().and_then(|id| self.known(id)) {
+            run = next;
+        }
+        Some(run)
+    }
+
     /// A run is born. Its parents may have ended before it was: their documents say so (rule D1).
     pub(super) fn queue(&mut self, new: NewRun) -> Answer {
         let id = new.id.clone();
-        if self.head.run(&id).is_some() || self.facts.runs.contains_key(&id) {
+        if self.head.run(&id).is_some() || self.known(&id).is_some() {
             return stale("this run exists");
         }
         let refused = self.lock_refuses(&new);
@@ -126,7 +140,7 @@ impl Turn<'_> {
             self.changed = true;
             return done(Some(&id));
         }
-        let Some(known) = self.facts.newest(child).cloned() else {
+        let Some(known) = self.newest_known(child).cloned() else {
             // Not born yet: it will read its parents' documents when it is.
             return stale("this run is not known yet");
         };

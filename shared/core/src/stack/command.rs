@@ -21,7 +21,8 @@ impl Turn<'_> {
         };
         let entry = AuditEntry {
             id: self.envelope.id.clone(),
-            at: self.now,
+            // The asker's time, not ours: the entry has one name however often it is written.
+            at: self.envelope.at,
             actor: actor.to_owned(),
             action: command.label().to_owned(),
             stack: Some(self.head.stack.clone()),
@@ -99,7 +100,7 @@ impl Turn<'_> {
             let why = format!("the run is {}: only an ended run is retried", run.state.name());
             return Answer::Refused { why };
         }
-        let Some(old) = self.facts.runs.get(id).filter(|run| run.stack == self.head.stack) else {
+        let Some(old) = self.known(id).filter(|run| run.stack == self.head.stack) else {
             return self.not_open(id);
         };
         if let Some(newer) = &old.superseded_by {
@@ -177,7 +178,7 @@ impl Turn<'_> {
     }
 
     fn not_open(&self, id: &RunId) -> Answer {
-        match self.facts.runs.get(id) {
+        match self.known(id) {
             Some(run) => {
                 Answer::Refused { why: format!("the run is {}: it has ended", run.state.name()) }
             }

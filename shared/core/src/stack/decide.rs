@@ -31,6 +31,10 @@ pub fn decide(
         let answer = known.clone();
         return Decision { head, answer, changed: false };
     }
+    if matches!(envelope.event, StackEvent::Command { .. }) && audited(&head, envelope, facts) {
+        let answer = stale("this was answered before");
+        return Decision { head, answer, changed: false };
+    }
     head.revision += 1;
     let listed = Listed::of(&head);
     let mut turn = Turn { head, envelope, facts, now, changed: false };
@@ -40,9 +44,9 @@ pub fn decide(
         turn.changed = true;
     }
     turn.release();
-    if listed != Listed::of(&turn.head)
-        && !turn.head.outbox.iter().any(|entry| entry.effect == Effect::PutSummary)
-    {
+    if listed != Listed::of(&turn.head) {
+        // Under a new id: whoever delivers the older entry now made it from an older head.
+        turn.head.outbox.retain(|entry| entry.effect != Effect::PutSummary);
         turn.owe(Effect::PutSummary);
     }
     turn.file_due();
@@ -51,6 +55,15 @@ pub fn decide(
         head.revision -= 1;
     }
     Decision { head, answer, changed }
+}
+
+/// True if this command's audit entry is stored or owed: it was decided, and the ring forgot.
+fn audited(head: &StackHead, envelope: &StackEnvelope, facts: &Facts) -> bool {
+    facts.audited
+        || head.outbox.iter().any(|owed| match &owed.effect {
+            Effect::Audit { entry } => entry.id == envelope.id,
+            _ => false,
+        })
 }
 
 /// Events whose answer is kept for whoever asked; the others are recognised by what they made.

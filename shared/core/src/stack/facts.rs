@@ -1,10 +1,11 @@
 //! What a decision needs to know beyond the head: named by [`wants`], loaded by the shell.
 use super::head::{Defined, StackHead, StackOutputs};
 use crate::event::{Command, StackEnvelope, StackEvent};
-use crate::id::{RunId, StackId};
+use crate::id::{EventId, RunId, StackId};
 use crate::instance::Instance;
 use crate::job::{Claim, JobId, JobResult, News};
 use crate::run::Run;
+use crate::time::UnixMs;
 use crate::verdict::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,8 @@ pub struct Wants {
     /// Claim, the claimer's record with its age, and evidence of presence.
     pub attempts: BTreeSet<JobId>,
     pub outputs: BTreeSet<StackId>,
+    /// The audit entry that this command would have left: the ring may have forgotten it (A1).
+    pub audit: Option<(UnixMs, EventId)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Facts {
     pub results: BTreeMap<JobId, JobResult>,
     pub attempts: BTreeMap<JobId, Attempted>,
     pub outputs: BTreeMap<StackId, StackOutputs>,
+    /// The command's audit entry is stored: it was decided before.
+    pub audited: bool,
     /// What policies say to this event; none until policies come.
     pub verdict: Verdict,
 }
@@ -83,12 +88,16 @@ pub fn wants(head: &StackHead, envelope: &StackEnvelope) -> Wants {
         }
         StackEvent::Command { command, .. } => {
             wants.runs.extend(command.run().cloned());
+            wants.audit = Some((envelope.at, envelope.id.clone()));
             may_release |= matches!(command, Command::Retry { .. });
         }
         StackEvent::Due => sweep_wants(head, &mut wants),
         StackEvent::Define { .. } | StackEvent::Undefine { .. } => may_release = true,
         StackEvent::Report { .. } | StackEvent::Withdrawal { .. } => {}
     }
+    // A newer try may be known by a document that is still owed.
+    let owed = wants.runs.iter().filter_map(|id| head.owed_run(id)?.superseded_by.clone());
+    wants.runs.extend(owed.collect::<Vec<_>>());
     if may_release {
         let def = match &envelope.event {
             StackEvent::Define { def, .. } => Some(&**def),

@@ -160,6 +160,14 @@ impl StackHead {
         let all = self.active.iter_mut().chain(&mut self.queue).chain(&mut self.proposed);
         all.into_iter().find(|run| run.id() == id)
     }
+    /// A run's document that is not known to be stored yet.
+    #[must_use]
+    pub(crate) fn owed_run(&self, id: &RunId) -> Option<&Run> {
+        self.outbox.iter().rev().find_map(|entry| match &entry.effect {
+            Effect::PutRun { run } if run.id() == id => Some(&**run),
+            _ => None,
+        })
+    }
     #[must_use]
     pub fn answer_to(&self, event: &EventId) -> Option<&Answer> {
         self.recent.iter().rev().find(|known| known.id == *event).map(|known| &known.answer)
