@@ -1,4 +1,5 @@
 //! Stories of whole rollouts on the real handlers over the fakes.
+mod actor;
 mod crash;
 mod flow;
 mod invariants;

@@ -68,7 +68,7 @@ scenarios! {
 }
 
 /// net → app, both applied.
-const PAIR: &str = r"
+pub(crate) const PAIR: &str = r"
 version: 1
 stacks:
   - { name: net, project_root: stacks/net, autodeploy: true }
@@ -78,30 +78,30 @@ stacks:
     depends_on: [{ stack: net }]
 ";
 
-async fn pair() -> World {
+pub(crate) async fn pair() -> World {
     World::with(PAIR, &["net", "app"]).await
 }
 
 /// A run that a person is asked to confirm.
-async fn waiting() -> World {
+pub(crate) async fn waiting() -> World {
     World::with(&one(false), &["net"]).await
 }
 
 /// A run whose job waits for a worker.
-async fn ready() -> World {
+pub(crate) async fn ready() -> World {
     let mut world = World::one().await;
     world.touch("net").await;
     world.settle_messages().await;
     world
 }
 
-async fn planning() -> World {
+pub(crate) async fn planning() -> World {
     let mut world = ready().await;
     world.work_until("w1", |stage| *stage == Stage::Running).await;
     world
 }
 
-async fn applying() -> World {
+pub(crate) async fn applying() -> World {
     let mut world = ready().await;
     world.work("w1").await;
     world.settle_messages().await;
@@ -110,7 +110,7 @@ async fn applying() -> World {
 }
 
 /// A run whose plan failed.
-async fn failed() -> World {
+pub(crate) async fn failed() -> World {
     let mut world = World::one().await;
     let broken = Tool { plan_fails: Some("main.tf:1: broken".to_owned()), ..Tool::default() };
     world.tools.insert("net".into(), broken);

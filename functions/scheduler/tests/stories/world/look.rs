@@ -77,3 +77,23 @@ impl World {
         self.applied.iter().filter(|(applied, _)| applied.as_str() == stack).count()
     }
 }
+
+impl World {
+    pub(crate) async fn rollouts(&self) -> usize {
+        self.docs.list(keys::ROLLOUTS, None, 1_000).await.expect("list").len()
+    }
+
+    /// The definitions changed, as far as routing is concerned.
+    pub(crate) async fn edit_index(
+        &self,
+        edit: impl Fn(&mut windlass_core::index::RepoIndex) + Send + Sync,
+    ) {
+        let key = keys::repo_index(&REPO.into());
+        let edited = cas::update(&*self.docs, &key, "edit", |index| {
+            let mut next = index.cloned().unwrap_or_default();
+            edit(&mut next);
+            Ok(windlass_ports::Change::Write(next, ()))
+        });
+        edited.await.expect("edited");
+    }
+}

@@ -5,6 +5,7 @@
 //! ([`World::kill`]) and a worker's tool. Two clocks can part: the steady one that stores and
 //! queues go by, and the wall clock that handlers read.
 mod ask;
+mod gate;
 mod look;
 mod work;
 

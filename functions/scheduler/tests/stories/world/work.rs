@@ -361,6 +361,13 @@ impl World {
         panic!("{id} never comes to that stage: {:?}", self.worker(id).stage());
     }
 
+    /// A living worker renews its lease.
+    pub(crate) async fn renew(&mut self, id: &str) {
+        let Some(mut worker) = self.workers.remove(id) else { return };
+        let _ = worker.swap(|record, epoch| record.renew(epoch)).await;
+        self.workers.insert(id.to_owned(), worker);
+    }
+
     /// kill -9 of the worker's process; its tool lives on if there is one, unless `tool` too.
     pub(crate) fn kill(&mut self, id: &str, tool: bool) {
         let cause = format!("worker {id} was killed by signal 9");
