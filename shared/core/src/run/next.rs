@@ -12,7 +12,7 @@ pub fn next(state: &State, kind: RunType, event: &Event) -> Result<State, Refuse
     use {Event as E, State as S};
     if let Some(job) = event.job() {
         return match relation(state, job) {
-            Relation::Current => job_event(state, kind, event),
+            Relation::Current => job_event(state, event),
             Relation::Past => Err(Refused::Stale { state: state.name() }),
             Relation::Never => Err(illegal(state, event)),
         };
@@ -46,7 +46,7 @@ pub fn next(state: &State, kind: RunType, event: &Event) -> Result<State, Refuse
 }
 
 /// Events about the very job that the state holds.
-fn job_event(state: &State, kind: RunType, event: &Event) -> Result<State, Refused> {
+fn job_event(state: &State, event: &Event) -> Result<State, Refused> {
     use Event as E;
     match event {
         E::Began { worker, step, .. } => began(state, worker, *step, event),
@@ -56,9 +56,12 @@ fn job_event(state: &State, kind: RunType, event: &Event) -> Result<State, Refus
         }
         E::Done { job } if job.phase != Phase::Plan => Ok(State::Finished),
         E::Broke { reason, .. } => Ok(State::Failed { reason: reason.clone() }),
-        E::Interrupted { job } if job.phase == Phase::Plan || kind != RunType::Tracked => {
-            Ok(stopped(state))
+        // Nobody stops an apply: if its tool was interrupted all the same, it failed half-way.
+        E::Interrupted { job } if job.phase == Phase::Apply => {
+            let text = "the apply was interrupted".to_owned();
+            Ok(State::Failed { reason: FailReason::Step { step: Step::Applying, text } })
         }
+        E::Interrupted { .. } => Ok(stopped(state)),
         E::Silent { job, at } if !job.phase.repeatable() => match state.held() {
             Some(held) if held.silent.is_none() => {
                 Ok(with_held(state, Held { silent: Some(*at), ..held.clone() }))
