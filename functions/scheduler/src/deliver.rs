@@ -9,14 +9,17 @@ use windlass_core::effect::{Effect, Entry, Stage};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
 use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, derive};
 use windlass_core::instance::Instance;
-use windlass_core::job::{Claim, Class, JobId, JobResult, JobSpec, News, Pointer, Report, Verdict};
+use windlass_core::job::{
+    Claim, Class, JobId, JobResult, JobSpec, LEASE_MS, News, Pointer, Report, Verdict,
+};
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
 use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
 use windlass_core::summary::Summary;
-use windlass_ports::{Change, Fault, Outgoing, cas};
+use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX};
+use windlass_ports::{Change, Evidence, Fault, Outgoing};
 
 pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
     let done = deliver(deps, &head.outbox, Some(head)).await;
@@ -231,14 +234,9 @@ async fn declare_lost(
 ) -> Result<(), Fault> {
     let now = deps.clock.now();
     if let Claim::Held { pool, worker, epoch, .. } = claim {
-        let key = keys::instance(pool, worker);
-        cas::update(&*deps.docs, &key, &deps.write_ids.next(), |record: Option<&Instance>| {
-            Ok(match record.filter(|record| record.holds(*epoch, job)).map(|r| r.void(*epoch)) {
-                Some(Ok(void)) => Change::Write(void, ()),
-                _ => Change::Keep(()),
-            })
-        })
-        .await?;
+        if !void(deps, &keys::instance(pool, worker), worker, (*epoch, job)).await? {
+            return Ok(());
+        }
         if job.phase.repeatable() {
             deps.presence.end_tool(claim).await?;
         }
@@ -262,6 +260,32 @@ async fn declare_lost(
     };
     cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
     report(deps, head, job, claim, News::Ended).await
+}
+
+/// False if the worker renewed since it was looked at: then it is not lost, and the sweep looks
+/// again (rule B2: the void and the renewal are swaps of one record).
+async fn void(
+    deps: &Deps,
+    key: &str,
+    worker: &InstanceId,
+    (epoch, job): (u64, &JobId),
+) -> Result<bool, Fault> {
+    for _ in 0..CAS_ATTEMPTS_MAX {
+        let found = cas::load::<Instance>(&*deps.docs, key).await?;
+        let Some(found) = found.filter(|found| found.value.holds(epoch, job)) else {
+            return Ok(true);
+        };
+        let present = deps.presence.worker(worker).await? == Evidence::Present;
+        if present && found.age_ms < LEASE_MS {
+            return Ok(false);
+        }
+        let Ok(void) = found.value.void(epoch) else { return Ok(true) };
+        let at = Some((&found.version, found.revision));
+        if cas::commit(&*deps.docs, key, at, &void, &deps.write_ids.next()).await? {
+            return Ok(true);
+        }
+    }
+    Err(Fault::retryable(format!("{key} changed under every attempt to void it")))
 }
 
 async fn report(
