@@ -1,6 +1,6 @@
 //! How runs come to be: asked for, tried again, or turned away with a document that says so.
 use super::decide::{Turn, done, stale};
-use super::head::{Answer, Defined};
+use super::head::Answer;
 use super::moves::outcome;
 use crate::audit::AuditEntry;
 use crate::effect::Effect;
@@ -48,7 +48,7 @@ impl Turn<'_> {
             self.turn_away(run, FailReason::Rejected { messages: vec![why.clone()] });
             return Answer::Refused { why };
         }
-        if matches!(self.head.defined, Defined::Gone { .. }) {
+        if self.head.defined.takes_no_more() {
             self.never(run);
             return Answer::NotFound { why: format!("{} is not defined", self.head.stack) };
         }

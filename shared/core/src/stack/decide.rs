@@ -160,13 +160,15 @@ impl Turn<'_> {
         let tracked = self.head.tracked.clone();
         let Some(def) = self.head.defined.def().cloned() else {
             self.head.defined = Defined::Gone { revision };
+            let proposed = std::mem::take(&mut self.head.proposed);
+            self.nothing_more(proposed);
             return done(None);
         };
         let (true, Some(commit)) = (destroy, tracked) else {
-            self.head.defined = Defined::Gone { revision };
-            for run in std::mem::take(&mut self.head.queue) {
-                self.never(run);
-            }
+            // What is under way still needs its definition: to be swept, and for its next job.
+            self.head.defined = Defined::Leaving { def: Box::new(def), revision, destroy: false };
+            self.nothing_more(vec![]);
+            self.gone_if_free();
             return done(None);
         };
         let id = RunId::derive(self.envelope.at, &self.envelope.id, &self.head.stack);
@@ -178,7 +180,7 @@ impl Turn<'_> {
             because: "the stack left the definitions, with on_delete: destroy".into(),
             ..NewRun::blank(commit)
         };
-        self.head.defined = Defined::Leaving { def: Box::new(def), revision };
+        self.head.defined = Defined::Leaving { def: Box::new(def), revision, destroy: true };
         self.queue(run);
         done(Some(&id))
     }

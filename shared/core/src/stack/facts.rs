@@ -127,6 +127,11 @@ fn sweep_wants(head: &StackHead, wants: &mut Wants) {
 }
 
 impl Defined {
+    /// True once every further run is turned away.
+    #[must_use]
+    pub(crate) fn takes_no_more(&self) -> bool {
+        matches!(self, Defined::Gone { .. } | Defined::Leaving { destroy: false, .. })
+    }
     /// True once runs may start.
     #[must_use]
     pub fn ready(&self) -> bool {

@@ -49,10 +49,13 @@ pub enum Defined {
         commit: Sha,
         revision: u64,
     },
-    /// It left the definitions and its resources are being destroyed first.
+    /// It left the definitions, and something goes to its end first.
     Leaving {
         def: Box<StackDef>,
         revision: u64,
+        /// A last run deletes its resources; else only what was under way is ended.
+        #[serde(default)]
+        destroy: bool,
     },
     Gone {
         revision: u64,

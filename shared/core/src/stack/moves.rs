@@ -102,13 +102,30 @@ impl Turn<'_> {
         if self.is_administrative() {
             self.settle_definitions(&run);
         }
-        if let (Defined::Leaving { revision, .. }, RunType::Destroy, State::Finished) =
-            (&self.head.defined, run.new.kind, &run.state)
+        let destroyed = run.new.kind == RunType::Destroy && run.state == State::Finished;
+        if let Defined::Leaving { destroy, .. } = &mut self.head.defined
+            && destroyed
+            && *destroy
         {
-            self.head.defined = Defined::Gone { revision: *revision };
-            for queued in std::mem::take(&mut self.head.queue) {
-                self.never(queued);
-            }
+            *destroy = false;
+            self.nothing_more(vec![]);
+        }
+        self.gone_if_free();
+    }
+
+    /// The stack takes no more runs: those that wait will never be made.
+    pub(super) fn nothing_more(&mut self, proposed: Vec<Run>) {
+        for run in std::mem::take(&mut self.head.queue).into_iter().chain(proposed) {
+            self.never(run);
+        }
+    }
+
+    /// A stack that leaves is gone once nothing of it is under way.
+    pub(super) fn gone_if_free(&mut self) {
+        if let Defined::Leaving { revision, destroy: false, .. } = self.head.defined
+            && self.head.open().next().is_none()
+        {
+            self.head.defined = Defined::Gone { revision };
         }
     }
 

@@ -7,6 +7,9 @@ use crate::rollout::{Judgement, judge};
 use crate::run::{Commit, Event, FailReason, Run, RunType, State};
 use crate::time::{MINUTE_MS, UnixMs};
 
+/// A tick may be this late before its wake is filed again.
+const LATE_MINUTES: u64 = 5;
+
 impl Turn<'_> {
     /// Proposed runs block nobody and wait for nobody. Of the blocking ones, the oldest whose
     /// parents have all ended; one that waits never holds back those behind it (rule D5).
@@ -107,7 +110,9 @@ impl Turn<'_> {
         }
         let Some(deadline) = self.deadline() else { return };
         let minute = deadline.minute() + 1;
-        if self.head.due_minute.is_some_and(|filed| filed <= minute) {
+        // A wish whose minute passed long ago and was not heard is taken for lost.
+        let heard_soon = |filed: u64| filed + LATE_MINUTES >= self.now.minute();
+        if self.head.due_minute.is_some_and(|filed| filed <= minute && heard_soon(filed)) {
             return;
         }
         self.head.due_minute = Some(minute);

@@ -104,14 +104,16 @@ impl Turn<'_> {
         Ok(Event::Planned { job: (&result.job).into(), planned, gate })
     }
 
-    /// After an apply or a destroy: what dependents may use from now on, and what changed.
+    /// After an apply or a destroy: what dependents may use from now on, and what changed. A plan
+    /// that found nothing to change tells the same, which is news after an apply that was lost.
     fn publish_outputs(&mut self, result: &JobResult) {
+        let before = self.head.outputs.as_ref().map(|known| &known.outputs.values);
         let outputs = match (result.job.phase, &result.outputs) {
             (Phase::Apply, Some(outputs)) => outputs.clone(),
+            (Phase::Plan, Some(outputs)) if before != Some(&outputs.values) => outputs.clone(),
             (Phase::Destroy, _) => Outputs::default(),
             _ => return,
         };
-        let before = self.head.outputs.as_ref().map(|known| &known.outputs.values);
         let changed: BTreeSet<String> = match before {
             None => outputs.values.keys().cloned().collect(),
             Some(before) => {
