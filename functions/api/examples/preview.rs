@@ -25,7 +25,10 @@ async fn main() {
         turns += 1;
         if turns.is_multiple_of(40) {
             for held in &world.held {
-                let text = format!("\u{1b}[1mterraform_data.slow:\u{1b}[0m Still creating... [{}s elapsed]\n", turns / 20);
+                let text = format!(
+                    "\u{1b}[1mterraform_data.slow:\u{1b}[0m Still creating... [{}s elapsed]\n",
+                    turns / 20
+                );
                 world.say(&held.spec, Step::Applying, &text).await;
             }
         }

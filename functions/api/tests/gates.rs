@@ -4,13 +4,21 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use common::{Browser, HOST, TOKEN, World};
 
-async fn raw(world: &mut World, method: &str, path: &str, headers: &[(&str, &str)]) -> common::Answer {
+async fn raw(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> common::Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    world.send(request.body(Body::empty()).unwrap()).await
+    world.send(request.body(Body::empty()).expect("a request")).await
 }
+
+/// Name, method, path, headers, status.
+type Row<'a> = (&'a str, &'a str, &'a str, Vec<(&'a str, &'a str)>, u16);
 
 #[tokio::test]
 async fn every_request_passes_the_gates() {
@@ -20,7 +28,7 @@ async fn every_request_passes_the_gates() {
     let (bearer, cookie) = (bearer.as_str(), browser.cookie.as_str());
     let host = ("host", HOST);
     #[rustfmt::skip]
-    let table: Vec<(&str, &str, &str, Vec<(&str, &str)>, u16)> = vec![
+    let table: Vec<Row<'_>> = vec![
         // name                              method   path                     headers                                             status
         ("health needs no token",            "GET",   "/api/v1/health",        vec![host],                                         200),
         ("… but the right host",             "GET",   "/api/v1/health",        vec![("host", "evil.example")],                     421),
@@ -59,7 +67,10 @@ async fn every_request_passes_the_gates() {
         assert!(!csp.contains("unsafe"), "{name}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{name}");
         assert_eq!(answer.header("cache-control"), "no-store", "{name}");
-        assert!(!answer.body.contains(TOKEN) && !answer.body.contains(&browser.token) || path == "/", "{name}");
+        assert!(
+            !answer.body.contains(TOKEN) && !answer.body.contains(&browser.token) || path == "/",
+            "{name}"
+        );
     }
 }
 
@@ -106,7 +117,8 @@ async fn a_link_works_once_and_for_a_minute() {
     }
     assert_eq!(nobody.get(&mut world, "/login").await.status, StatusCode::UNAUTHORIZED);
 
-    let browser = Browser { cookie: set.split(';').next().unwrap().to_owned(), token: String::new() };
+    let browser =
+        Browser { cookie: set.split(';').next().unwrap().to_owned(), token: String::new() };
     assert_eq!(browser.get(&mut world, "/").await.status, StatusCode::OK);
     world.clock.advance(12 * 3_600_000);
     let over = browser.get(&mut world, "/").await;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use windlass_core::job::Step;
 use windlass_core::run::Run;
 
-/// What a run's page shows of its logs, at most: escaped and coloured it may be thrice that.
-const TAIL_BYTES: usize = 160 * 1024;
+/// What a run's page has for its logs.
+const TAIL_BYTES: usize = ops::ANSWER_BYTES / 2;
 
 pub(super) fn step_title(job: &str, step: Step) -> String {
     let word = match step {
@@ -36,14 +36,19 @@ pub(super) fn step_title(job: &str, step: Step) -> String {
 }
 
 /// A step's words, as the script finds and extends them.
-fn step(job: &str, step: Step, before: Option<Markup>, text: &str) -> Markup {
+fn step(job: &str, step: Step, open: bool, before: Option<Markup>, text: &str) -> Markup {
     html! {
-        section.step data-step={ (job) "/" (step.as_str()) } {
-            h3 { (step_title(job, step)) }
+        details.step open[open] data-step={ (job) "/" (step.as_str()) } {
+            summary { (step_title(job, step)) }
             @if let Some(before) = before { p.sub { (before) } }
             pre { (PreEscaped(to_html(text))) }
         }
     }
+}
+
+/// How it was prepared is of interest while that is all there is, or when it is what failed.
+fn opens(step: Step, is_last: bool) -> bool {
+    is_last || !matches!(step, Step::Preparing | Step::Initializing)
 }
 
 /// The end of a run's log, and the cursor from which to follow it.
@@ -54,12 +59,13 @@ pub(super) async fn tail(app: &App, run: &Run) -> Shown<Markup> {
     Ok(html! {
         div #log.log role="log" aria-live="off" data-log=(next) {
             @if empty { p.muted data-empty { "Nothing has been said yet." } }
-            @for part in &parts {
+            @for (at, part) in parts.iter().enumerate() {
                 @let left_out = (part.left_out > 0).then(|| html! {
                     a href={ "/runs/" (id) "/log" } { "All of the log" } ": "
                     (part.left_out / 1024) " KiB before this are not shown here."
                 });
-                (step(&part.job, part.step, left_out, &part.text))
+                @let open = opens(part.step, at + 1 == parts.len());
+                (step(&part.job, part.step, open, left_out, &part.text))
             }
         }
     })
@@ -104,7 +110,7 @@ pub(super) async fn pages(
         p.crumbs { a href={ "/runs/" (run.id()) } { "← Run" } }
         h1 { "Log" }
         div.log {
-            @for part in &found.parts { (step(&part.job, part.step, None, &part.text)) }
+            @for part in &found.parts { (step(&part.job, part.step, true, None, &part.text)) }
             @if found.parts.is_empty() { p.muted { "Nothing follows." } }
         }
         @if more {

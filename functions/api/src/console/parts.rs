@@ -59,9 +59,9 @@ fn ms(rfc3339: &str) -> Option<u64> {
 /// How long ago; the exact moment on hover and for machines.
 pub(super) fn ago(now: UnixMs, rfc3339: &str) -> Markup {
     let text = match ms(rfc3339) {
-        Some(at) if at > now.0 + 1_000 => format!("in {}", span(at - now.0)),
+        Some(at) if at > now.0 + 1_000 => format!("in {}", rough(at - now.0)),
         Some(at) if now.0.saturating_sub(at) < 5_000 => "just now".to_owned(),
-        Some(at) => format!("{} ago", span(now.0.saturating_sub(at))),
+        Some(at) => format!("{} ago", rough(now.0.saturating_sub(at))),
         None => rfc3339.to_owned(),
     };
     let exact = exact(rfc3339);
@@ -74,6 +74,11 @@ pub(super) fn exact(rfc3339: &str) -> String {
         Some(text) => format!("{} UTC", text.replace('T', " ")),
         None => rfc3339.to_owned(),
     }
+}
+
+/// `10:15:30`, for where the day is said already.
+pub(super) fn clock(rfc3339: &str) -> &str {
+    rfc3339.get(11..19).unwrap_or(rfc3339)
 }
 
 /// Milliseconds between two moments.
@@ -92,6 +97,17 @@ pub(super) fn span(ms: u64) -> String {
         3_600..=86_399 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
         86_400..=2_591_999 => days(s / 86_400, "day"),
         _ => days(s / 2_592_000, "month"),
+    }
+}
+
+/// In its largest unit alone.
+fn rough(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..=59 => format!("{s} s"),
+        60..=3_599 => format!("{} min", s / 60),
+        3_600..=86_399 => format!("{} h", s / 3_600),
+        _ => span(ms),
     }
 }
 

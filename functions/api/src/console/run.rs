@@ -2,7 +2,9 @@
 use super::changes::changes;
 use super::layout::{Live, Page, Place, page, token};
 use super::log::{Grown, grown, tail};
-use super::parts::{ago, badge, between, delta, encode, exact, kind, sha, span, subject, words};
+use super::parts::{
+    ago, badge, between, clock, delta, encode, exact, kind, sha, span, subject, words,
+};
 use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
 use crate::http::Json;
@@ -14,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use windlass_core::run::StateName;
 use windlass_core::time::UnixMs;
 
+/// Of the page; the log has the other half.
+const CHANGES_BYTES: usize = ops::ANSWER_BYTES / 2;
+
 pub(super) async fn show(
     State(app): Here,
     Extension(visitor): By,
@@ -22,7 +27,7 @@ pub(super) async fn show(
     let detail = ops::run_detail(&app, &id).await?;
     let (doc, _) = ops::fresh(&app, &id).await?;
     let changed = match detail.has_changes {
-        true => Some(ops::changes(&app, &id, None).await?),
+        true => Some(ops::changes(&app, &id, None, CHANGES_BYTES).await?),
         false => None,
     };
     let log = tail(&app, &doc).await?;
@@ -33,7 +38,7 @@ pub(super) async fn show(
         p.crumbs { a href={ "/stacks/" (run.stack) } { "← " (run.stack) } }
         div #head data-part { (head(&detail, now)) }
         div #banner data-part role="status" aria-live="polite" { (banner(&detail)) }
-        div #actions data-part { (actions(&visitor, &detail)) }
+        div.stay #actions data-part { (actions(&visitor, &detail)) }
         div.with-side.right {
             div.column {
                 section #changes data-part aria-labelledby="changes-title" {
@@ -103,7 +108,6 @@ fn head(detail: &RunDetail, now: UnixMs) -> Markup {
             span { (sha(&run.commit)) " on " (run.branch) }
             @if !run.commit.author.is_empty() { span { (run.commit.author) } }
             span { "since " (ago(now, &run.since)) }
-            @if run.delta.is_some() { (delta(run.delta)) }
         }
     }
 }
@@ -218,19 +222,28 @@ fn changes_title(detail: &RunDetail) -> Markup {
 }
 
 fn timeline(detail: &RunDetail) -> Markup {
-    let next = |at: usize| detail.history.get(at + 1);
+    let lines = &detail.history;
+    let last = lines.len().saturating_sub(1);
+    let day = |at: usize| lines.get(at).and_then(|line| line.at.get(..10));
+    let before = |at: usize| at.checked_sub(1).and_then(|at| lines.get(at));
     html! {
         h2 { "Timeline" }
         ol.timeline {
-            @for (at, line) in detail.history.iter().enumerate() {
+            @for (at, line) in lines.iter().enumerate() {
+                @let repeated = before(at).is_some_and(|before| before.note == line.note);
                 li {
-                    (badge(line.state.as_str()))
-                    span.took { (took(line, next(at))) }
+                    @if at == last { (badge(line.state.as_str())) }
+                    @else { span.past { (words(line.state.as_str())) } }
+                    span.took { (took(line, lines.get(at + 1))) }
                     div.sub {
-                        time datetime=(line.at) { (exact(&line.at)) }
+                        time datetime=(line.at) title=(exact(&line.at)) {
+                            @if at == 0 || day(at) != day(at - 1) { (exact(&line.at)) } @else { (clock(&line.at)) }
+                        }
                         @if let Some(by) = &line.by { " · " (by) }
+                        @if let Some(note) = line.note.as_ref().filter(|_| !repeated) {
+                            " · " (note.lines().next().unwrap_or_default())
+                        }
                     }
-                    @if let Some(note) = &line.note { p.note { (note.lines().next().unwrap_or_default()) } }
                 }
             }
         }
@@ -265,7 +278,7 @@ fn facts(detail: &RunDetail, now: UnixMs) -> Markup {
                 dt { "Waits for" }
                 dd { @for wait in &detail.waits {
                     a href={ "/runs/" (encode(&wait.run)) } { (wait.stack) } " "
-                    span.muted { (wait.outcome.as_deref().unwrap_or("not ended")) }
+                    span.muted { (outcome(wait.outcome.as_deref())) }
                     br;
                 } }
             }
@@ -281,6 +294,16 @@ fn facts(detail: &RunDetail, now: UnixMs) -> Markup {
             }
             dt { "Run" } dd { code.id { (run.id) } }
         }
+    }
+}
+
+fn outcome(word: Option<&str>) -> &'static str {
+    match word {
+        None => "has not ended",
+        Some("good") => "ended well",
+        Some("unneeded") => "had nothing to do",
+        Some("never") => "will not run",
+        Some(_) => "did not end well",
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn show(
                     (edges("Depends on", &detail.depends_on))
                     (edges("Depended on by", &detail.dependents))
                 }
-                (settings(&detail))
+                div { (settings(&detail)) }
             }
         }
     };

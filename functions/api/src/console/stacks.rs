@@ -207,7 +207,7 @@ fn row(stack: &StackView, now: windlass_core::time::UnixMs) -> Markup {
                 }
                 @if stack.queued > 0 { " " span.chip { (stack.queued) " queued" } }
                 @if stack.administrative { " " span.chip { "definitions" } }
-                @for label in stack.labels.iter().take(3) { " " span.chip { (label) } }
+                @for label in stack.labels.iter().filter(|_| !stack.administrative).take(3) { " " span.chip { (label) } }
                 div.sub {
                     @if named { code { (stack.slug) } " · " }
                     (stack.repository) @if !stack.project_root.is_empty() { " / " (stack.project_root) }

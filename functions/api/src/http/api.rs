@@ -178,7 +178,8 @@ async fn changes(
     Path(id): Path<String>,
     query: Asking<After>,
 ) -> Answer<v1::ChangesView> {
-    ops::changes(&app, &id, asking(query)?.after.as_deref()).await.map(Json)
+    let after = asking(query)?.after;
+    ops::changes(&app, &id, after.as_deref(), ops::ANSWER_BYTES).await.map(Json)
 }
 
 async fn command(

@@ -2,6 +2,7 @@
 //!
 //! Parts are named by the offset of their first byte, so a list of names is a table of contents.
 use super::runs::fresh;
+use super::size::{ANSWER_BYTES, prefix, suffix};
 use super::{App, Error};
 use crate::v1::{LogPage, LogPart};
 use std::pin::pin;
@@ -12,8 +13,8 @@ use windlass_core::keys;
 use windlass_core::run::{Run, State, StateName};
 use windlass_ports::Fault;
 
-/// Text of one page. JSON escapes at most double it.
-const PAGE_BYTES: usize = 384 * 1024;
+/// Read for one page; how much of it fits is another question.
+const PAGE_BYTES: usize = 512 * 1024;
 /// A line without an end is shown once it is this long, or once its step is over.
 const LINE_BYTES: usize = 8 * 1024;
 pub(crate) const WAIT_MS_MAX: u64 = 20_000;
@@ -115,7 +116,7 @@ fn whole(bytes: &[u8], over: bool, full: bool) -> usize {
         }
     }
     match std::str::from_utf8(bytes) {
-        Err(e) if e.error_len().is_none() && !over => e.valid_up_to(),
+        Err(e) if e.error_len().is_none() && (!over || full) => e.valid_up_to(),
         _ => bytes.len(),
     }
 }
@@ -142,23 +143,24 @@ pub(crate) async fn log_page(app: &App, run: &Run, after: &str) -> Result<LogPag
         "" => (0, 0),
         text => place(&logs, text)?,
     };
-    let (mut parts, mut room, mut next) = (Vec::new(), PAGE_BYTES, after.to_owned());
+    let (mut parts, mut room, mut next) = (Vec::new(), ANSWER_BYTES, after.to_owned());
     let mut read_all = true;
     while let Some(log) = logs.get(at) {
-        let is_last = at + 1 == logs.len();
-        let over = !is_last || live_step(&run.state).is_none();
-        let bytes = read(app, run, log, offset, room).await?;
-        let keep = whole(&bytes, over, bytes.len() >= room);
-        if keep > 0 {
-            let kept = bytes.get(..keep).unwrap_or_default();
+        let over = at + 1 < logs.len() || live_step(&run.state).is_none();
+        let bytes = read(app, run, log, offset, PAGE_BYTES).await?;
+        let fits = prefix(&bytes, room);
+        let full = fits < bytes.len() || bytes.len() == PAGE_BYTES;
+        let kept = bytes.get(..fits).unwrap_or_default();
+        let kept = kept.get(..whole(kept, over, full)).unwrap_or_default();
+        if !kept.is_empty() {
             let text = String::from_utf8_lossy(kept).into_owned();
+            room = room.saturating_sub(super::size::cost(&text));
             parts.push(LogPart { job: log.job.clone(), step: log.step, text });
         }
-        offset += keep as u64;
-        room = room.saturating_sub(keep);
+        offset += kept.len() as u64;
         next = cursor(log, offset);
-        if room == 0 || keep < bytes.len() {
-            read_all = !over && room > 0;
+        if full || kept.len() < bytes.len() {
+            read_all = false;
             break;
         }
         (at, offset) = (at + 1, 0);
@@ -215,43 +217,45 @@ pub(crate) struct TailPart {
     pub(crate) left_out: u64,
 }
 
-/// At most `room` bytes in all, the newest first to be taken.
+/// What comes to at most `room` bytes of an answer, the newest first to be taken.
 pub(crate) async fn log_tail(app: &App, run: &Run, room: usize) -> Result<Tail, Fault> {
     let logs = contents(app, run).await?;
     let (mut parts, mut room, mut next) = (Vec::new(), room, String::new());
     for (at, log) in logs.iter().enumerate().rev() {
         let is_last = at + 1 == logs.len();
         let over = !is_last || live_step(&run.state).is_none();
-        let last_start = log.parts.last().copied().unwrap_or(0);
-        let last = app.deps.blobs.get(&log.key(run, last_start)).await?.unwrap_or_default();
-        let end = last_start + last.len() as u64;
-        let from = end.saturating_sub(room as u64);
-        let bytes = if from >= last_start {
-            let skip = usize::try_from(from - last_start).unwrap_or(usize::MAX);
-            last.get(skip..).unwrap_or_default().to_vec()
-        } else {
-            read(app, run, log, from, room).await?
-        };
+        let (bytes, from) = end_of(app, run, log, room).await?;
         let keep = whole(&bytes, over, false);
         let kept = bytes.get(..keep).unwrap_or_default();
+        let fits = kept.len() - suffix(kept, room);
         // A tail that begins inside a line begins at the next one.
-        let skip = match kept.iter().position(|byte| *byte == b'\n') {
-            Some(newline) if from > 0 => newline + 1,
-            _ => 0,
+        let begins = match kept.iter().skip(fits).position(|byte| *byte == b'\n') {
+            Some(newline) if from + fits as u64 > 0 => fits + newline + 1,
+            _ => fits,
         };
+        let text = String::from_utf8_lossy(kept.get(begins..).unwrap_or_default()).into_owned();
         if is_last {
             next = cursor(log, from + keep as u64);
         }
-        room = room.saturating_sub(keep);
-        parts.push(TailPart {
-            job: log.job.clone(),
-            step: log.step,
-            text: String::from_utf8_lossy(kept.get(skip..).unwrap_or_default()).into_owned(),
-            left_out: from + skip as u64,
-        });
+        room = room.saturating_sub(super::size::cost(&text));
+        let (job, left_out) = (log.job.clone(), from + begins as u64);
+        parts.push(TailPart { job, step: log.step, text, left_out });
     }
     parts.reverse();
     Ok(Tail { parts, next })
+}
+
+/// The last bytes of a step's log, at most `room`, and the offset of the first of them.
+async fn end_of(app: &App, run: &Run, log: &StepLog, room: usize) -> Result<(Vec<u8>, u64), Fault> {
+    let last_start = log.parts.last().copied().unwrap_or(0);
+    let last = app.deps.blobs.get(&log.key(run, last_start)).await?.unwrap_or_default();
+    let end = last_start + last.len() as u64;
+    let from = end.saturating_sub(room as u64);
+    if from < last_start {
+        return Ok((read(app, run, log, from, room).await?, from));
+    }
+    let skip = usize::try_from(from - last_start).unwrap_or(usize::MAX);
+    Ok((last.get(skip..).unwrap_or_default().to_vec(), from))
 }
 
 #[cfg(test)]
@@ -262,7 +266,7 @@ mod tests {
     fn holds_back_what_may_still_grow() {
         let long = "x".repeat(9_000);
         #[rustfmt::skip]
-        let table: [(&str, &[u8], bool, bool, usize); 9] = [
+        let table: [(&str, &[u8], bool, bool, usize); 10] = [
             // name                          bytes            over   full   expect
             ("whole lines",                  b"a\nb\n",       false, false, 4),
             ("an unfinished line waits",     b"a\nb",         false, false, 2),
@@ -272,6 +276,7 @@ mod tests {
             ("a full page ends with a line", b"a\nb",         true,  true,  2),
             ("… or within a long one",       b"ab",           false, true,  2),
             ("half a character at the end",  b"ab\xc3",       true,  false, 3),
+            ("… of a page",                  b"ab\xc3",       true,  true,  2),
             ("nothing",                      b"",             false, false, 0),
         ];
         for (name, bytes, over, full, expect) in table {

@@ -157,16 +157,29 @@ async fn run_lines(app: &App, run: &Run, head: Option<&StackHead>) -> Result<Vec
     {
         lines.push(line(lock_sentence(lock)));
     }
-    for step in run.history.iter().skip(1).filter(|s| s.note.is_some() || s.by.is_some()) {
-        let by = step.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-        let note = step.note.as_ref().map(|note| format!(": {}", unstop(note)));
-        let text = format!("It became {}{by}{}.", step.state, note.unwrap_or_default());
-        lines.push(WhyLine { at: Some(step.at.rfc3339()), ..line(text) });
-    }
+    lines.extend(history_lines(run));
     if let Some(newer) = &run.superseded_by {
         lines.push(line_of(run, format!("A newer try took its place: {newer}.")));
     }
     Ok(lines)
+}
+
+/// Steps that somebody asked for, and what there was to say that was not said just before.
+fn history_lines(run: &Run) -> Vec<WhyLine> {
+    let told = run.state.note();
+    let pairs = run.history.iter().zip(run.history.iter().skip(1));
+    let news = pairs.filter(|(before, step)| {
+        let note = step.note.as_ref().filter(|n| before.note.as_ref() != Some(*n));
+        let is_end = step.version == run.version && step.note == told;
+        step.by.is_some() || (note.is_some() && !is_end)
+    });
+    news.map(|(_, step)| {
+        let by = step.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let note = step.note.as_ref().map(|note| format!(": {}", unstop(note)));
+        let text = format!("It became {}{by}{}.", step.state, note.unwrap_or_default());
+        WhyLine { at: Some(step.at.rfc3339()), ..line(text) }
+    })
+    .collect()
 }
 
 fn parent_sentence(wait: &Wait, state: Option<windlass_core::run::StateName>) -> String {

@@ -20,7 +20,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 }
 
@@ -96,7 +96,12 @@ impl Browser {
     }
 
     /// A form of one of our pages.
-    pub(crate) async fn submit(&self, world: &mut World, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(
+        &self,
+        world: &mut World,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Answer {
         let mut body = format!("token={}", self.token);
         for (name, value) in fields {
             body.push_str(&format!("&{name}={}", encode(value)));

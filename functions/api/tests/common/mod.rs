@@ -3,8 +3,10 @@
 //! earnest.
 #![allow(dead_code, reason = "each test file uses its part")]
 mod client;
+mod tools;
 mod work;
 
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use client::{Answer, Browser};
 pub(crate) use work::Tool;
 
@@ -75,14 +77,14 @@ pub(crate) struct States(Mutex<BTreeMap<StackId, Vec<u8>>>);
 
 impl States {
     pub(crate) fn put(&self, stack: &str, text: &str) {
-        self.0.lock().unwrap().insert(stack.into(), text.as_bytes().to_vec());
+        self.0.lock().expect("unpoisoned").insert(stack.into(), text.as_bytes().to_vec());
     }
 }
 
 #[async_trait]
 impl StateStore for States {
     async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self.0.lock().unwrap().get(stack).cloned())
+        Ok(self.0.lock().expect("unpoisoned").get(stack).cloned())
     }
 }
 
@@ -149,18 +151,19 @@ impl World {
     /// The demo's repository: three stacks applied, app-b waits for a person.
     pub(crate) async fn demo() -> Self {
         let mut world = World::new();
-        world.tools = work::demo_tools();
-        world.push(
-            "main",
-            &[
-                ("windlass.yaml", DEFINITIONS),
-                ("stacks/network/main.tf", "1"),
-                ("stacks/cluster/main.tf", "1"),
-                ("stacks/app-a/main.tf", "1"),
-                ("stacks/app-b/main.tf", "1"),
-            ],
-        )
-        .await;
+        world.tools = tools::demo_tools();
+        world
+            .push(
+                "main",
+                &[
+                    ("windlass.yaml", DEFINITIONS),
+                    ("stacks/network/main.tf", "1"),
+                    ("stacks/cluster/main.tf", "1"),
+                    ("stacks/app-a/main.tf", "1"),
+                    ("stacks/app-b/main.tf", "1"),
+                ],
+            )
+            .await;
         world.settle().await;
         world
     }

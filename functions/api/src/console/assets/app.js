@@ -47,10 +47,11 @@ function grow(news) {
     let step = log.querySelector(`[data-step="${CSS.escape(part.step)}"]`);
     if (!step) {
       log.querySelector("[data-empty]")?.remove();
-      step = document.createElement("section");
+      step = document.createElement("details");
       step.className = "step";
+      step.open = true;
       step.dataset.step = part.step;
-      const title = document.createElement("h3");
+      const title = document.createElement("summary");
       title.textContent = part.title;
       step.append(title, document.createElement("pre"));
       log.append(step);
