@@ -131,11 +131,10 @@ impl Server {
         let roster = Roster::open(layout.workers_file())
             .map_err(|e| Failure::missing("the list of workers can't be read").because(e))?;
         let server = Self::assemble(folder, &house, Arc::new(roster), found, notices, listener);
-        let mut server = server.await?;
-        server.crew.start(config.workers);
+        let server = server.await?;
+        server.crew.start(config.workers).await;
         server_file::write(server.folder.root(), &server.access)
             .map_err(|e| Failure::missing("server.json can't be written").because(e))?;
-        server.notices.shrink_to_fit();
         Ok(Start::Serving(Box::new(server)))
     }
 

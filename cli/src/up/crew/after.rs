@@ -1,34 +1,27 @@
-//! After a worker's death: the stacks whose jobs it held look at themselves at once, instead of
-//! when their next minute comes; then its record goes.
-use super::{Roster, WorkerFate};
+//! What the death of a worker leaves to do, in the store.
 use scheduler::Deps;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use windlass_core::id::{InstanceId, PoolId, StackId};
 use windlass_core::instance::{Instance, Slot};
 use windlass_core::job::{Claim, JobId, JobResult, JobSpec, ProcessGroup};
 use windlass_core::keys;
-use windlass_ports::Fault;
-use windlass_ports::cas::{self, Loaded};
-use windlass_worker::proc;
+use windlass_ports::cas::{self, Change, Loaded};
+use windlass_ports::{Fault, PutError};
 
-/// How often an orphaned tool is looked at, only while there is one.
-const ORPHAN_LOOK: Duration = Duration::from_millis(200);
-/// How often a dead worker's record is looked at until nothing needs it.
-const RECORD_LOOK: Duration = Duration::from_secs(1);
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Who put the mark on a dead worker's record: nobody takes it for an operator's.
+const MARKED_BY: &str = "windlass";
 
-/// What is to be done about the dead, and about their names.
+/// A job that a dead worker had.
+pub(super) struct Orphan {
+    pub(super) job: JobId,
+    pub(super) stack: StackId,
+    /// None if it was never started.
+    pub(super) group: Option<ProcessGroup>,
+}
+
 #[derive(Clone)]
 pub(crate) struct Aftermath {
     deps: Deps,
-}
-
-/// A job in a dead worker's record.
-struct Orphan {
-    job: JobId,
-    stack: StackId,
-    group: Option<ProcessGroup>,
 }
 
 impl Aftermath {
@@ -37,73 +30,31 @@ impl Aftermath {
         Self { deps }
     }
 
-    /// The lowest free name: no process has it, and no record under it holds a job, because a
-    /// claim by that name may still be open.
-    pub(crate) async fn free_name(&self, roster: &Roster, pool: &PoolId) -> InstanceId {
-        let mut taken = BTreeSet::new();
-        loop {
-            let name = roster.reserve(&taken);
-            match self.record(pool, &name).await {
-                Ok(Some(record)) if record.value.busy() => {
-                    roster.release(&name);
-                    taken.insert(name);
-                }
-                Ok(_) => return name,
-                Err(fault) => {
-                    roster.release(&name);
-                    tracing::warn!(fault = %fault.chain(), "a worker's record can't be read");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
+    /// Names whose record holds a job: a claim by such a name may still be open, so no other
+    /// process gets it.
+    pub(super) async fn busy_names(&self, pool: &PoolId) -> Result<BTreeSet<InstanceId>, Fault> {
+        let mut busy = BTreeSet::new();
+        for listed in self.deps.docs.list(&keys::instances(pool), None, 1_000).await? {
+            let record = cas::load::<Instance>(&*self.deps.docs, &listed.key).await?;
+            busy.extend(record.map(|r| r.value).filter(Instance::busy).map(|record| record.id));
         }
+        Ok(busy)
     }
 
-    /// Tells the stacks, again once the tool is gone, and removes the record when no claim by this
-    /// worker is open any more.
-    pub(crate) async fn after_death(&self, roster: &Roster, pool: &PoolId, name: &InstanceId) {
-        loop {
-            match self.bury(roster, pool, name).await {
-                Ok(()) => return,
-                Err(fault) => {
-                    tracing::warn!(fault = %fault.chain(), worker = %name, "its jobs can't be read");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    async fn bury(&self, roster: &Roster, pool: &PoolId, name: &InstanceId) -> Result<(), Fault> {
-        for orphan in self.orphans(pool, name).await? {
-            scheduler::nudge(&self.deps, &orphan.stack).await?;
-            let Some(group) = orphan.group else { continue };
-            while !proc::group_gone(&group) {
-                tokio::time::sleep(ORPHAN_LOOK).await;
-            }
-            tracing::info!(job = %orphan.job, "the tool of a dead worker has ended");
-            scheduler::nudge(&self.deps, &orphan.stack).await?;
-        }
-        loop {
-            let again = matches!(roster.fate(name), Some(WorkerFate::Alive(_)));
-            let Some(record) = self.record(pool, name).await?.filter(|_| !again) else {
-                return Ok(());
-            };
-            if !self.anything_open(name, &record.value).await? {
-                // A conflict means that somebody uses the record again.
-                let _ = self.deps.docs.delete(&keys::instance(pool, name), &record.version).await;
-                let forgotten = roster.forget(name);
-                return forgotten.map_err(|e| Fault::retryable_from("the list of workers", e));
-            }
-            tokio::time::sleep(RECORD_LOOK).await;
-        }
-    }
-
-    async fn orphans(&self, pool: &PoolId, name: &InstanceId) -> Result<Vec<Orphan>, Fault> {
+    /// The jobs in the worker's record that it has claimed, and those that it was about to.
+    pub(super) async fn orphans(
+        &self,
+        pool: &PoolId,
+        name: &InstanceId,
+    ) -> Result<Vec<Orphan>, Fault> {
+        let docs = &*self.deps.docs;
         let mut orphans = Vec::new();
         let record = self.record(pool, name).await?;
         for job in record.iter().flat_map(|record| jobs(&record.value)) {
-            let spec = cas::load::<JobSpec>(&*self.deps.docs, &keys::job_spec(job)).await?;
-            let Some(spec) = spec else { continue };
-            let claim = cas::load::<Claim>(&*self.deps.docs, &keys::job_claim(job)).await?;
+            let Some(spec) = cas::load::<JobSpec>(docs, &keys::job_spec(job)).await? else {
+                continue;
+            };
+            let claim = cas::load::<Claim>(docs, &keys::job_claim(job)).await?;
             let group = match claim.map(|claim| claim.value) {
                 Some(Claim::Held { worker, group, .. }) if worker == *name => group,
                 _ => None,
@@ -113,18 +64,41 @@ impl Aftermath {
         Ok(orphans)
     }
 
-    /// True while a job of this record has a claim by this worker and no result.
-    async fn anything_open(&self, name: &InstanceId, record: &Instance) -> Result<bool, Fault> {
-        for job in jobs(record) {
-            let claim = cas::load::<Claim>(&*self.deps.docs, &keys::job_claim(job)).await?;
-            let held = claim
-                .is_some_and(|c| matches!(c.value, Claim::Held { worker, .. } if worker == *name));
-            let result = cas::load::<JobResult>(&*self.deps.docs, &keys::job_result(job)).await?;
-            if held && result.is_none() {
-                return Ok(true);
-            }
+    /// The stack looks at itself now, instead of when its next minute comes.
+    pub(super) async fn wake(&self, orphan: &Orphan) -> Result<(), Fault> {
+        scheduler::nudge(&self.deps, &orphan.stack).await
+    }
+
+    /// True while the job has a claim by this worker and no result.
+    pub(super) async fn is_open(&self, name: &InstanceId, job: &JobId) -> Result<bool, Fault> {
+        let docs = &*self.deps.docs;
+        let claim = cas::load::<Claim>(docs, &keys::job_claim(job)).await?.map(|c| c.value);
+        let ours = matches!(claim, Some(Claim::Held { worker, .. }) if worker == *name);
+        let result = cas::load::<JobResult>(docs, &keys::job_result(job)).await?;
+        Ok(ours && result.is_none())
+    }
+
+    /// Whoever registers under this name takes no job.
+    pub(super) async fn mark(&self, pool: &PoolId, name: &InstanceId) -> Result<(), Fault> {
+        let (docs, key) = (&*self.deps.docs, keys::instance(pool, name));
+        let (write_id, now) = (self.deps.write_ids.next(), self.deps.clock.now());
+        cas::update(docs, &key, &write_id, |record: Option<&Instance>| {
+            Ok(match record {
+                Some(record) => Change::Write(record.drain(MARKED_BY, now), ()),
+                None => Change::Keep(()),
+            })
+        })
+        .await
+    }
+
+    /// The record of a worker that nothing refers to any more.
+    pub(super) async fn remove(&self, pool: &PoolId, name: &InstanceId) -> Result<(), Fault> {
+        let Some(record) = self.record(pool, name).await? else { return Ok(()) };
+        match self.deps.docs.delete(&keys::instance(pool, name), &record.version).await {
+            // Somebody else's record by now.
+            Ok(()) | Err(PutError::Conflict) => Ok(()),
+            Err(PutError::Fault(fault)) => Err(fault),
         }
-        Ok(false)
     }
 
     async fn record(

@@ -1,6 +1,7 @@
 //! The workers of one machine: child processes that are started, watched, replaced and told to
 //! finish; and what is known of each when somebody asks whether it is gone.
 mod after;
+mod heir;
 mod presence;
 mod roster;
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::job::ProcessGroup;
 use windlass_worker::proc;
@@ -33,6 +34,10 @@ const STEADY: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// … to here.
 const PAUSE_LONGEST: Duration = Duration::from_secs(30);
+/// How long the start waits for the affairs of workers that an earlier server had …
+const SETTLE_FIRST: Duration = Duration::from_millis(500);
+/// … and the end for those of its own.
+const SETTLE_LAST: Duration = Duration::from_secs(2);
 /// How often a worker that is not our child is looked at: only while there is one.
 const ADOPTED_LOOK: Duration = Duration::from_millis(500);
 
@@ -51,6 +56,8 @@ struct Shared {
     stopping: watch::Sender<bool>,
     /// How many workers' processes exist, adopted ones included.
     alive: watch::Sender<usize>,
+    /// How many dead workers' affairs are not settled.
+    settling: watch::Sender<usize>,
 }
 
 impl Crew {
@@ -61,24 +68,27 @@ impl Crew {
         roster: Arc<Roster>,
         aftermath: Aftermath,
     ) -> Self {
-        let (alive, _) = watch::channel(0);
-        let (stopping, _) = watch::channel(false);
-        let shared = Shared { layout, pool, authority, roster, aftermath, stopping, alive };
+        let (alive, settling) = (watch::Sender::new(0), watch::Sender::new(0));
+        let stopping = watch::Sender::new(false);
+        let shared =
+            Shared { layout, pool, authority, roster, aftermath, stopping, alive, settling };
         Self { shared: Arc::new(shared) }
     }
 
     /// Takes note of what an earlier server left, then keeps `count` workers running.
-    pub(crate) fn start(&self, count: usize) {
+    pub(crate) async fn start(&self, count: usize) {
         for (name, fate) in self.shared.roster.all() {
             match fate {
                 WorkerFate::Alive(process) if proc::group_gone(&process) => {
                     let cause = format!("worker {name} ended while the server was away");
-                    self.died(&name, cause);
+                    self.died(name, cause);
                 }
                 WorkerFate::Alive(process) => self.adopt(name, process),
-                WorkerFate::Gone { .. } => self.look_after(name),
+                WorkerFate::Gone { cause } => self.died(name, cause),
             }
         }
+        // So that names are free again, where nothing keeps them.
+        self.settled_within(SETTLE_FIRST).await;
         for _ in 0..count {
             let crew = self.clone();
             tokio::spawn(async move { crew.keep_one_running().await });
@@ -91,6 +101,14 @@ impl Crew {
         let mut alive = self.shared.alive.subscribe();
         // The sender lives as long as we do.
         let _ = alive.wait_for(|alive| *alive == 0).await;
+        self.settled_within(SETTLE_LAST).await;
+    }
+
+    async fn settled_within(&self, patience: Duration) {
+        let mut settling = self.shared.settling.subscribe();
+        let none = settling.wait_for(|settling| *settling == 0);
+        // What is left is settled by the next server.
+        let _ = tokio::time::timeout(patience, none).await;
     }
 
     /// A worker that outlived its server keeps its job, and goes when that is done, because its
@@ -104,21 +122,23 @@ impl Crew {
                 tokio::time::sleep(ADOPTED_LOOK).await;
             }
             crew.shared.alive.send_modify(|alive| *alive -= 1);
-            crew.died(&name, format!("worker {name}, started by an earlier server, has ended"));
+            let cause = format!("worker {name}, started by an earlier server, has ended");
+            crew.died(name, cause);
         });
     }
 
     async fn keep_one_running(&self) {
         let mut pause = PAUSE_FIRST;
         while !self.stopping() {
-            let name =
-                self.shared.aftermath.free_name(&self.shared.roster, &self.shared.pool).await;
             let began = Instant::now();
-            match self.spawn(&name).await {
-                Ok((child, lifeline)) => self.watch(&name, child, lifeline).await,
-                Err(error) => {
-                    tracing::error!(worker = %name, %error, "a worker can't be started");
-                    self.died(&name, format!("worker {name} could not be started: {error}"));
+            match self.shared.aftermath.busy_names(&self.shared.pool).await {
+                Ok(busy) => {
+                    let name = self.shared.roster.reserve(&busy);
+                    let cause = self.live_and_die(&name).await;
+                    self.died(name, cause);
+                }
+                Err(fault) => {
+                    tracing::warn!(fault = %fault.chain(), "the workers' records can't be read");
                 }
             }
             if self.stopping() {
@@ -130,32 +150,35 @@ impl Crew {
         }
     }
 
-    /// The open end of its standard input tells the worker that we live.
-    async fn watch(&self, name: &InstanceId, mut child: Child, lifeline: ChildStdin) {
-        self.shared.alive.send_modify(|alive| *alive += 1);
-        let mut stopping = self.shared.stopping.subscribe();
-        let ended = tokio::select! {
-            ended = child.wait() => ended,
-            () = told_to_stop(&mut stopping) => {
-                finish_and_go(&child);
-                child.wait().await
-            }
+    /// One worker's whole life. Returns how it ended, in one sentence.
+    async fn live_and_die(&self, name: &InstanceId) -> String {
+        let begun = async {
+            let (child, process) = self.launch(name)?;
+            // Before it is let in: a worker that nobody knows of must do nothing.
+            self.shared.roster.started(name, process)?;
+            self.admit(name, child).await
         };
-        drop(lifeline);
-        self.shared.alive.send_modify(|alive| *alive -= 1);
-        let cause = match ended {
-            Ok(status) => cause_of_death(name, status),
-            Err(error) => format!("worker {name} can't be watched: {error}"),
+        let ended = match begun.await {
+            Ok((child, lifeline)) => self.watch(child, lifeline, None).await,
+            Err(error) => Err(error),
+        };
+        let cause = match &ended {
+            Ok(status) => cause_of_death(name, *status),
+            Err(error) => {
+                self.complain(name, error);
+                format!("worker {name} could not be kept running: {error}")
+            }
         };
         match self.stopping() {
             true => tracing::info!(worker = %name, "{cause}"),
             false => tracing::warn!(worker = %name, "{cause}"),
         }
-        self.died(name, cause);
+        cause
     }
 
-    async fn spawn(&self, name: &InstanceId) -> io::Result<(Child, ChildStdin)> {
-        let Shared { layout, pool, authority, .. } = &*self.shared;
+    /// Starts the process. Until it is admitted it waits for its token.
+    fn launch(&self, name: &InstanceId) -> io::Result<(Child, ProcessGroup)> {
+        let Shared { layout, pool, .. } = &*self.shared;
         let log = open_log(layout, name)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -168,30 +191,60 @@ impl Crew {
             .stderr(log)
             // Ctrl-C at the terminal is for the server alone; it tells its workers what to do.
             .process_group(0);
-        let mut child = command.spawn()?;
-        // Before the token: a worker that nobody knows of must not be let in.
+        let child = command.spawn()?;
         let process = child.id().and_then(proc::identify);
-        let process = process.ok_or_else(|| io::Error::other("it ended at once"))?;
-        self.shared.roster.started(name, process)?;
+        Ok((child, process.ok_or_else(|| io::Error::other("it ended at once"))?))
+    }
+
+    async fn admit(&self, name: &InstanceId, mut child: Child) -> io::Result<(Child, ChildStdin)> {
         let mut input = child.stdin.take().ok_or_else(|| io::Error::other("it has no input"))?;
-        let token = authority.token(name, pool);
+        let token = self.shared.authority.token(name, &self.shared.pool);
         input.write_all(format!("{}\n", token.expose()).as_bytes()).await?;
         Ok((child, input))
     }
 
-    fn died(&self, name: &InstanceId, cause: String) {
-        if let Err(error) = self.shared.roster.ended(name, cause) {
-            tracing::error!(worker = %name, %error, "the list of workers can't be written");
-        }
-        self.look_after(name.clone());
+    /// Until it has ended. It is told to end when the server stops, or when `done` says so. The
+    /// open end of its standard input tells it that we live.
+    async fn watch(
+        &self,
+        mut child: Child,
+        lifeline: ChildStdin,
+        done: Option<oneshot::Receiver<()>>,
+    ) -> io::Result<ExitStatus> {
+        self.shared.alive.send_modify(|alive| *alive += 1);
+        let mut stopping = self.shared.stopping.subscribe();
+        let told = async {
+            match done {
+                Some(done) => tokio::select! {
+                    _ = done => {}
+                    () = told_to_stop(&mut stopping) => {}
+                },
+                None => told_to_stop(&mut stopping).await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = told => {
+                finish_and_go(&child);
+                child.wait().await
+            }
+        };
+        self.shared.alive.send_modify(|alive| *alive -= 1);
+        drop(lifeline);
+        ended
     }
 
-    fn look_after(&self, name: InstanceId) {
+    fn died(&self, name: InstanceId, cause: String) {
+        self.shared.settling.send_modify(|settling| *settling += 1);
         let crew = self.clone();
         tokio::spawn(async move {
-            let Shared { aftermath, roster, pool, .. } = &*crew.shared;
-            aftermath.after_death(roster, pool, &name).await;
+            crew.settle(name, cause).await;
+            crew.shared.settling.send_modify(|settling| *settling -= 1);
         });
+    }
+
+    fn complain(&self, name: &InstanceId, error: &io::Error) {
+        tracing::error!(worker = %name, %error, "a worker can't be started");
     }
 
     fn stopping(&self) -> bool {

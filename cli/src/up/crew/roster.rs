@@ -30,7 +30,7 @@ pub(crate) struct Roster {
 #[derive(Debug, Default)]
 struct State {
     workers: BTreeMap<InstanceId, WorkerFate>,
-    /// Given to a process that is being started.
+    /// Given to a process that is being started, lives, or left something to settle.
     reserved: BTreeSet<InstanceId>,
 }
 
@@ -69,9 +69,9 @@ impl Roster {
             number += 1;
         }
     }
-    /// A reserved name that got no process.
-    pub(crate) fn release(&self, name: &InstanceId) {
-        self.state().reserved.remove(name);
+    /// Nobody else gets this name until it is forgotten.
+    pub(crate) fn hold(&self, name: &InstanceId) {
+        self.state().reserved.insert(name.clone());
     }
 
     pub(crate) fn started(&self, name: &InstanceId, process: ProcessGroup) -> io::Result<()> {
@@ -80,19 +80,16 @@ impl Roster {
     pub(crate) fn ended(&self, name: &InstanceId, cause: String) -> io::Result<()> {
         self.set(name, WorkerFate::Gone { cause })
     }
-    /// Nothing refers to this worker any more.
+    /// Nothing refers to this worker any more: its name is free.
     pub(crate) fn forget(&self, name: &InstanceId) -> io::Result<()> {
         let mut state = self.state();
-        match state.workers.get(name) {
-            Some(WorkerFate::Gone { .. }) => state.workers.remove(name),
-            _ => return Ok(()),
-        };
+        state.reserved.remove(name);
+        state.workers.remove(name);
         self.save(&state)
     }
 
     fn set(&self, name: &InstanceId, fate: WorkerFate) -> io::Result<()> {
         let mut state = self.state();
-        state.reserved.remove(name);
         state.workers.insert(name.clone(), fate);
         self.save(&state)
     }
@@ -123,16 +120,16 @@ mod tests {
         let (first, second) = (roster.reserve(&none), roster.reserve(&none));
         assert_eq!((first.as_str(), second.as_str()), ("w1", "w2"));
         roster.started(&first, process(7)).unwrap();
-        roster.release(&second);
         roster.ended(&first, "it died".into()).unwrap();
-        // Its record may still hold a job.
-        assert_eq!(roster.reserve(&BTreeSet::from([first.clone()])).as_str(), "w2");
+        assert_eq!(roster.reserve(&none).as_str(), "w3", "its affairs are not settled");
+        roster.forget(&first).unwrap();
+        // A record under its name still holds a job.
+        assert_eq!(roster.reserve(&BTreeSet::from([first.clone()])).as_str(), "w4");
         assert_eq!(roster.reserve(&none), first);
         roster.started(&first, process(8)).unwrap();
 
         let again = Roster::open(path).unwrap();
         assert_eq!(again.all(), [(first.clone(), WorkerFate::Alive(process(8)))]);
-        again.forget(&first).unwrap();
-        assert_eq!(again.fate(&first), Some(WorkerFate::Alive(process(8))), "it lives");
+        assert_eq!(again.reserve(&none).as_str(), "w2", "it lives");
     }
 }
