@@ -341,8 +341,22 @@ impl Job<'_> {
         self.artifacts.send(changes_key.clone(), changes);
         self.result.changes_key = Some(changes_key);
         if self.applicable() {
+            if !read.changed && self.spec.targets.is_empty() {
+                self.found_unchanged(&read)?;
+            }
             self.hand_over(prepared, read.resources).await?;
         }
+        Ok(())
+    }
+
+    /// An empty plan tells what is there. Where an apply did its work but its worker was lost, it
+    /// is the first to tell.
+    fn found_unchanged(&mut self, read: &plan::Read) -> Result<(), String> {
+        self.publish(&read.outputs)?;
+        let list = serde_json::to_vec(&read.resources).map_err(|e| e.to_string())?;
+        let key = keys::resource_list(&self.spec.id);
+        self.artifacts.send(key.clone(), list);
+        self.result.resources_key = Some(key);
         Ok(())
     }
 
@@ -370,10 +384,14 @@ impl Job<'_> {
     fn collect_outputs(&mut self) -> Result<(), String> {
         let Some(json) = whole(&self.run.join(OUTPUTS_FILE), Some(b'}'))? else { return Ok(()) };
         let values = outputs::parse(&json).map_err(|e| e.to_string())?;
+        self.publish(&values)
+    }
+
+    fn publish(&mut self, values: &outputs::Values) -> Result<(), String> {
         let key = keys::output_values(&self.spec.stack, &self.spec.id);
-        let blob = serde_json::to_vec(&values).map_err(|e| e.to_string())?;
+        let blob = serde_json::to_vec(values).map_err(|e| e.to_string())?;
         self.artifacts.send(key.clone(), blob);
-        self.result.outputs = Some(outputs::published(key, &values));
+        self.result.outputs = Some(outputs::published(key, values));
         Ok(())
     }
 

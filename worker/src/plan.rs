@@ -5,6 +5,7 @@
 //! an attribute that it does not mark (`terraform_data.output` does); so every string that is
 //! marked anywhere in a plan is blanked everywhere in it, and so are the job's secrets.
 use crate::mask::Masks;
+use crate::outputs::{OutputValue, Values};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -26,6 +27,8 @@ pub(crate) struct Read {
     pub tool_version: String,
     /// What would be in the state after the apply.
     pub resources: Vec<Resource>,
+    /// Outputs after the apply, as far as they are known before it.
+    pub outputs: Values,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,7 @@ pub(crate) fn read(json: &[u8], masks: &Masks) -> Result<Read, Unreadable> {
         changed,
         tool_version: plan.terraform_version,
         resources: planned(&plan.planned_values),
+        outputs: known_outputs(&plan.planned_values),
     })
 }
 
@@ -365,6 +369,16 @@ fn shorten(text: String) -> String {
     }
     let end = text.floor_char_boundary(STRING_BYTES_MAX);
     format!("{}… ({} bytes in all)", &text[..end], text.len())
+}
+
+fn known_outputs(values: &Value) -> Values {
+    let all = values["outputs"].as_object().into_iter().flatten();
+    let known = all.filter(|(_, output)| output.get("value").is_some());
+    let output = |output: &Value| OutputValue {
+        value: output["value"].clone(),
+        sensitive: output["sensitive"] == true,
+    };
+    known.map(|(name, it)| (name.clone(), output(it))).collect()
 }
 
 /// The managed resources of `planned_values`, with those of its modules.
