@@ -65,11 +65,8 @@ impl Api {
 }
 
 fn answer(answer: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
-    let nobody = |error: ureq::Error| Refusal {
-        status: 0,
-        code: String::new(),
-        message: error.to_string(),
-    };
+    let nobody =
+        |error: ureq::Error| Refusal { status: 0, code: String::new(), message: error.to_string() };
     let mut answer = answer.map_err(nobody)?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().read_to_string().map_err(nobody)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 pub struct Up {
@@ -23,35 +23,39 @@ impl Up {
     /// Starts the server and waits until it answers.
     #[track_caller]
     pub fn start(world: &World, workers: u16) -> Self {
+        let mut command = world.windlass();
+        command.args(world.up_words(workers));
+        Self::spawn(world, command, |_| world.data.clone())
+    }
+
+    /// The same by a command that becomes the server; `data` tells where its data folder can be
+    /// seen from here, by its process.
+    #[track_caller]
+    pub fn spawn(world: &World, mut command: Command, data: impl Fn(u32) -> PathBuf) -> Self {
         let (out, err) = (world.folder().join("up.out"), world.folder().join("up.err"));
         let file = |path: &Path| File::create(path).expect("a file for what the server says");
-        let mut child = world
-            .windlass()
-            .args(["up", "--port", "0", "--workers", &workers.to_string(), "--data"])
-            .arg(&world.data)
-            .arg("--repo")
-            .arg(&world.repo.folder)
-            .stdout(file(&out))
-            .stderr(file(&err))
-            .spawn()
-            .expect("the program can be started");
-        let pid = child.id();
-        let server_file = world.data.join("server.json");
-        let api = until("the server to answer", SHORT, || {
-            if let Ok(Some(status)) = child.try_wait() {
-                let said = fs::read_to_string(&err).unwrap_or_default();
-                panic!("the server ended with {status}: {said}");
-            }
-            let text = fs::read(&server_file).map_err(|e| e.to_string())?;
-            let file: Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
-            if file["pid"] != pid {
-                return Err("an earlier server's address".to_owned());
-            }
-            let word = |name: &str| file[name].as_str().unwrap_or_default();
-            let api = Api::new(word("address"), word("token"));
-            api.get("/health").map(|_| api).map_err(|refusal| format!("{refusal:?}"))
-        });
-        Self { child, api, data: world.data.clone(), out, err }
+        let spawned = command.stdout(file(&out)).stderr(file(&err)).spawn();
+        let child = spawned.expect("the program can be started");
+        let data = data(child.id());
+        let mut up = Self { child, api: Api::new("127.0.0.1:9", ""), data, out, err };
+        up.api = until("the server to answer", SHORT, || up.found());
+        up
+    }
+
+    fn found(&mut self) -> Result<Api, String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            let said = fs::read_to_string(&self.err).unwrap_or_default();
+            panic!("the server ended with {status}: {said}");
+        }
+        let text = fs::read(self.data.join("server.json")).map_err(|e| e.to_string())?;
+        let file: Value = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
+        if file["pid"] != self.child.id() {
+            return Err("an earlier server's address".to_owned());
+        }
+        let word = |name: &str| file[name].as_str().unwrap_or_default();
+        let api = Api::new(word("address"), word("token"));
+        api.get("/health").map_err(|refusal| format!("{refusal:?}"))?;
+        Ok(api)
     }
 
     /// The one-time link that was printed.
@@ -83,6 +87,11 @@ impl Up {
         until("the server's end", patience, || {
             self.child.try_wait().ok().flatten().ok_or_else(|| "it runs".to_owned())
         })
+    }
+
+    /// The data folder as it is seen from here.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Workers' processes by name.
@@ -201,7 +210,8 @@ impl Up {
 
     /// Confirms the plan as it stands.
     pub fn confirm_as(&self, actor: &str, run: &Value) -> Answer {
-        let (id, body) = (id(run), json!({ "plan_digest": run["plan_digest"], "version": run["version"] }));
+        let (id, body) =
+            (id(run), json!({ "plan_digest": run["plan_digest"], "version": run["version"] }));
         self.api.acting_as(actor).post(&format!("/runs/{id}/confirm"), &body)
     }
     #[track_caller]
@@ -318,4 +328,3 @@ pub fn peak_kb(pid: u32) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
-

@@ -4,6 +4,7 @@ use crate::binary::windlass;
 use crate::repo::Repo;
 use crate::tool::{Gate, Tool};
 use crate::up::Up;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -63,6 +64,40 @@ impl World {
         let output = self.cli(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap_or(-1), said)
+    }
+
+    /// The words of `up` for this world.
+    pub fn up_words(&self, workers: u16) -> Vec<OsString> {
+        let words = ["up", "--port", "0", "--workers", &workers.to_string(), "--data"];
+        let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
+        words.extend([self.data.clone().into(), "--repo".into(), self.repo.folder.clone().into()]);
+        words
+    }
+
+    /// A command that becomes the program, with the data folder on a file system of its own:
+    /// mounted by `mount` words, seen by that process alone. None where users may not do that.
+    pub fn mounted(&self, options: &str, workers: u16) -> Option<Command> {
+        let enter = ["--user", "--map-root-user", "--mount"];
+        let may = Command::new("unshare").args(enter).arg("true").output();
+        if !may.is_ok_and(|answer| answer.status.success()) {
+            println!("left out: this system gives no mount namespace to its users");
+            return None;
+        }
+        std::fs::create_dir_all(&self.data).expect("a folder to mount on");
+        let words = self.windlass();
+        let start = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
+        let program = words.get_program().to_owned();
+        let mut command = Command::new("unshare");
+        command.args(enter).args(["sh", "-c", start, "sh", options]).arg(&self.data).arg(program);
+        command.args(self.up_words(workers));
+        for (name, value) in words.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        Some(command)
     }
 
     /// A running server.

@@ -60,9 +60,12 @@ fn a_confirmation_is_of_what_was_looked_at() {
     let refusal = up.confirm_as("bob", &run).expect_err("it has ended");
     assert_eq!(refusal.status, 409, "{refusal:?}");
     assert!(refusal.message.contains("FINISHED"), "it names the state: {refusal:?}");
-    let nowhere = up.api.post("/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/confirm", &json!({
-        "plan_digest": digest, "version": 1
-    }));
+    let nowhere = up.api.post(
+        "/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/confirm",
+        &json!({
+            "plan_digest": digest, "version": 1
+        }),
+    );
     assert_eq!(nowhere.expect_err("no such run").status, 404);
     world.prove(&up, Times::Peaceful);
 }

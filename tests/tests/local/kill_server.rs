@@ -15,9 +15,10 @@ fn a_killed_server_comes_back_to_runs_that_went_on_without_it() {
         for (moment, run) in &runs {
             let run = up.becomes(id(run), "FINISHED");
             let jobs = run["jobs"].as_array().map_or(0, Vec::len);
-            assert_eq!(jobs, 2, "{moment:?}: nothing was done twice: {}", run["jobs"]);
+            // Nobody kept what a plan found; what an apply did was kept until somebody came.
+            assert!(moment.repeatable() || jobs == 2, "{moment:?}: {}", run["jobs"]);
         }
-        held.world.prove(&up, Times::Peaceful);
+        held.world.prove(&up, Times::Killed);
     });
 }
 

@@ -47,7 +47,8 @@ impl Moment {
         match self {
             Moment::Init => "INITIALIZING",
             Moment::Plan | Moment::PlanHook => "PLANNING",
-            Moment::ApplyInit | Moment::ApplyHook | Moment::Apply => "APPLYING",
+            Moment::ApplyInit => "PREPARING_APPLY",
+            Moment::ApplyHook | Moment::Apply => "APPLYING",
         }
     }
 }
@@ -95,7 +96,8 @@ impl Held {
             };
             gates.push((*moment, gate));
         }
-        let stacks: Vec<(&str, &str)> = stacks.iter().map(|(n, keys)| (*n, keys.as_str())).collect();
+        let stacks: Vec<(&str, &str)> =
+            stacks.iter().map(|(n, keys)| (*n, keys.as_str())).collect();
         let sha = world.define(&stacks).repo.commit("Everything at once");
         Self { world, sha, gates }
     }
