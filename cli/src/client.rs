@@ -53,6 +53,12 @@ impl Client {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        let server = ServerFile { token: token.to_owned(), ..self.server };
+        Self { server, ..self }
+    }
+
     #[must_use]
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.address)

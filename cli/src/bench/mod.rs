@@ -115,7 +115,7 @@ fn all(out: &Out, args: &All) -> Outcome {
     std::fs::create_dir_all(&args.out).map_err(unwritable)?;
     for (name, measure) in measurements {
         let report = measure()?;
-        out.complain(&format!("{}\n", report.table(&out.look)));
+        out.complain(&format!("{}\n", report.table(&out.look())));
         std::fs::write(args.out.join(format!("{name}.json")), report.json()?)
             .map_err(unwritable)?;
     }

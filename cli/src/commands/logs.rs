@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
 /// Says how it ended, and makes that the exit code.
 fn end(context: &Context, id: &str) -> Outcome {
     let detail = wait::detail(context, id)?;
-    context.out.remark(&output::run_line(&detail.run, &context.out.look));
+    context.out.remark(&output::run_line(&detail.run, &context.out.look()));
     if let Some(note) = &detail.run.note {
         context.out.remark(&output::plain(note));
     }
@@ -102,7 +102,7 @@ impl Default for Shown {
 impl Shown {
     /// A quiet line where a step begins, then its words.
     fn parts(&mut self, context: &Context, parts: &[LogPart]) -> Result<(), Failure> {
-        let look = &context.out.look;
+        let look = context.out.look();
         for part in parts {
             self.nothing = false;
             let step = (part.job.clone(), part.step);

@@ -14,6 +14,8 @@ mod secret;
 mod stack;
 mod state;
 mod task;
+#[cfg(test)]
+mod tests;
 mod trigger;
 mod url;
 mod validate;
@@ -30,8 +32,6 @@ use crate::up::server_file::ServerFile;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
-use windlass_core::time::UnixMs;
-use windlass_ports::Clock as _;
 
 /// Commands of the people who operate the stacks.
 #[derive(Debug, Subcommand)]
@@ -117,10 +117,16 @@ struct FailureBody<'a> {
 }
 
 pub(crate) fn run(global: &Global, command: Command) -> Outcome {
-    let out = Out::of_process(global.json, now());
-    let global = global.clone();
-    let inner = out.clone();
-    let outcome = interruptible(move || dispatch(&global, &inner, command));
+    let out = Out::of_process(global.json);
+    let (inner, global) = (out.clone(), global.clone());
+    let outcome = interruptible(move || {
+        dispatch(&inner, command, || Ok(Context { client: client(&global)?, out: inner.clone() }))
+    });
+    told(&out, outcome)
+}
+
+/// With `--json` a failure is a document too: the caller reads one in any case.
+fn told(out: &Out, outcome: Outcome) -> Outcome {
     if let (Err(failure), true) = (&outcome, out.json) {
         let error =
             FailureBody { exit_code: failure.exit.code(), message: failure.sentence.as_str() };
@@ -129,28 +135,26 @@ pub(crate) fn run(global: &Global, command: Command) -> Outcome {
     outcome
 }
 
-fn dispatch(global: &Global, out: &Out, command: Command) -> Outcome {
-    let context = || -> Result<Context, Failure> {
-        Ok(Context { client: client(global)?, out: out.clone() })
-    };
+/// `server` finds the server; what needs none does not call it.
+fn dispatch(
+    out: &Out,
+    command: Command,
+    server: impl FnOnce() -> Result<Context, Failure>,
+) -> Outcome {
     match command {
-        Command::Stack(command) => stack::run(&context()?, command),
-        Command::Run(command) => run::run(&context()?, command),
-        Command::Task(args) => task::run(&context()?, &args),
-        Command::Resource(command) => resource::run(&context()?, &command),
-        Command::State(command) => state::run(&context()?, &command),
-        Command::Worker(command) => workers::run(&context()?, &command),
-        Command::Secret(command) => secret::run(&context()?, &command),
-        Command::Why(args) => why::run(&context()?, &args),
-        Command::Audit(args) => audit::run(&context()?, &args),
+        Command::Stack(command) => stack::run(&server()?, command),
+        Command::Run(command) => run::run(&server()?, command),
+        Command::Task(args) => task::run(&server()?, &args),
+        Command::Resource(command) => resource::run(&server()?, &command),
+        Command::State(command) => state::run(&server()?, &command),
+        Command::Worker(command) => workers::run(&server()?, &command),
+        Command::Secret(command) => secret::run(&server()?, &command),
+        Command::Why(args) => why::run(&server()?, &args),
+        Command::Audit(args) => audit::run(&server()?, &args),
         Command::Validate(args) => validate::run(out, &args),
         Command::Schema(_) => schema::run(out),
         Command::Bench(command) => bench::run(out, command),
     }
-}
-
-fn now() -> UnixMs {
-    windlass_ports::clock::SystemClock.now()
 }
 
 fn client(global: &Global) -> Result<Client, Failure> {
@@ -222,7 +226,7 @@ fn interruptible(work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
+mod unit {
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ fn looked_at(context: &Context, id: &str, yes: bool) -> Result<ConfirmRequest, F
     let request = confirmable(&detail)?;
     let changes: ChangesView = context.client.get(&format!("/runs/{}/changes", url::part(id)))?;
     if !(yes && context.out.json) {
-        context.out.complain(&output::plan(&detail, &changes, &context.out.look));
+        context.out.complain(&output::plan(&detail, &changes, &context.out.look()));
     }
     if !yes {
         let question = format!("Apply this plan to {}?", detail.run.stack);

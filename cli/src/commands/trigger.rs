@@ -65,6 +65,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
 }
 
 fn may_destroy(stack: &str, resources: u64) -> Result<(), Failure> {
-    let question = format!("Destroy all {resources} resources of {stack}?");
+    let what = match resources {
+        1 => "the one resource".to_owned(),
+        n => format!("all {n} resources"),
+    };
+    let question = format!("Destroy {what} of {stack}?");
     Person::at_terminal().types(&question, stack, "--yes")
 }

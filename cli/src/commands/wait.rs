@@ -51,13 +51,13 @@ pub(crate) fn until_end(
     let mut shown = None;
     loop {
         let detail = detail(context, id)?;
-        if shown != Some(detail.run.state) {
-            shown = Some(detail.run.state);
-            context.out.remark(&run_line(&detail.run, &context.out.look));
-        }
         let fresh = moved_from.is_none_or(|version| detail.run.version > version);
         if let (Some(exit), true) = (ending(&detail.run), fresh) {
             return Ok((detail, exit));
+        }
+        if shown != Some(detail.run.state) {
+            shown = Some(detail.run.state);
+            context.out.remark(&run_line(&detail.run, &context.out.look()));
         }
         if let Some(timeout_ms) = wait.timeout
             && began.elapsed() >= Duration::from_millis(timeout_ms)

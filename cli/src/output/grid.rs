@@ -1,7 +1,14 @@
 //! Tables without heavy borders: columns, a quiet heading, colours where a word deserves one.
 use super::{Look, plain};
 use crate::term::Tone;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
+
+/// Between two columns.
+const GAP: u16 = 2;
+/// A sentence in less room than this is no sentence any more.
+const LAST_COLUMNS_MIN: usize = 16;
 
 /// One cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,15 +58,7 @@ impl Grid {
     pub(crate) fn render(&self, look: &Look) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).style_text_only();
-        match look.columns {
-            Some(columns) => {
-                table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
-                table.set_content_arrangement(ContentArrangement::Dynamic);
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
-        }
+        table.set_content_arrangement(ContentArrangement::Disabled);
         if look.style.coloured() {
             table.enforce_styling();
         } else {
@@ -76,10 +75,37 @@ impl Grid {
             table.add_row(words.map(|word| cell(&word)));
         }
         for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
+        }
+        if let Some(columns) = look.columns {
+            wrap_last(&mut table, columns);
         }
         let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
         lines.join("\n")
+    }
+}
+
+/// Sentences stand in the last column: only that one is wrapped. In a terminal too narrow for the
+/// others nothing is, so that ids and states stay whole words.
+fn wrap_last(table: &mut Table, columns: usize) {
+    // With their padding.
+    let widths = table.column_max_content_widths();
+    let Some((last, others)) = widths.split_last() else { return };
+    let taken: usize = others.iter().map(|width| usize::from(*width)).sum();
+    let room = columns.saturating_sub(taken);
+    if room >= usize::from(*last) || room < LAST_COLUMNS_MIN {
+        return;
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
+    let place = widths.len() - 1;
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_constraint(if at == place {
+            let room = u16::try_from(room).unwrap_or(u16::MAX);
+            ColumnConstraint::UpperBoundary(Width::Fixed(room))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
     }
 }
 
@@ -111,11 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_wraps_and_a_pipe_does_not() {
-        let mut grid = Grid::new(&["WHY"]);
-        grid.row(vec!["a sentence that is longer than twenty columns".into()]);
-        let narrow = Look { columns: Some(20), ..Look::plain(UnixMs(0)) };
-        assert!(grid.render(&narrow).lines().count() > 2);
-        assert_eq!(grid.render(&Look::plain(UnixMs(0))).lines().count(), 2);
+    fn only_the_last_column_is_wrapped() {
+        let mut grid = Grid::new(&["RUN", "STATE", "NOTE"]);
+        let note = "no output that it uses from network changed";
+        grid.row(vec!["KKDJV8SW".into(), "SKIPPED".into(), note.into()]);
+        let shown = |columns| grid.render(&Look { columns, ..Look::plain(UnixMs(0)) });
+        let narrow = "\
+RUN       STATE    NOTE
+KKDJV8SW  SKIPPED  no output that
+                   it uses from
+                   network changed";
+        assert_eq!(shown(Some(36)), narrow);
+        // Too narrow for anything: as if nobody had asked.
+        for columns in [None, Some(200), Some(30), Some(0)] {
+            assert_eq!(shown(columns).lines().count(), 2, "{columns:?}");
+        }
     }
 }

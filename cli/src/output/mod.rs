@@ -21,6 +21,8 @@ use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use windlass_core::run::StateName;
 use windlass_core::time::UnixMs;
+use windlass_ports::Clock as _;
+use windlass_ports::clock::SystemClock;
 
 /// How text is shown: in colour or not, how wide, and what time it is.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +58,17 @@ impl Look {
 #[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) json: bool,
-    pub(crate) look: Look,
+    style: Style,
+    columns: Option<usize>,
     sink: Sink,
 }
 
 #[derive(Clone, Debug)]
 enum Sink {
     Stdout,
-    /// For tests: both streams, as they would be read.
+    /// For tests: both streams, as they would be read at that time.
     #[cfg(test)]
-    Kept(std::sync::Arc<std::sync::Mutex<Kept>>),
+    Kept(std::sync::Arc<std::sync::Mutex<Kept>>, UnixMs),
 }
 
 #[cfg(test)]
@@ -77,19 +80,28 @@ pub(crate) struct Kept {
 
 impl Out {
     #[must_use]
-    pub(crate) fn of_process(json: bool, now: UnixMs) -> Self {
+    pub(crate) fn of_process(json: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let columns = if terminal { term::width() } else { None };
-        Self { json, look: Look { style: Style::of(terminal), columns, now }, sink: Sink::Stdout }
+        Self { json, style: Style::of(terminal), columns, sink: Sink::Stdout }
     }
 
     #[cfg(test)]
     pub(crate) fn kept(json: bool, now: UnixMs) -> (Self, std::sync::Arc<std::sync::Mutex<Kept>>) {
         let kept = std::sync::Arc::default();
-        (
-            Self { json, look: Look::plain(now), sink: Sink::Kept(std::sync::Arc::clone(&kept)) },
-            kept,
-        )
+        let sink = Sink::Kept(std::sync::Arc::clone(&kept), now);
+        (Self { json, style: Style::plain(), columns: None, sink }, kept)
+    }
+
+    /// How text is shown at this moment.
+    #[must_use]
+    pub(crate) fn look(&self) -> Look {
+        let now = match &self.sink {
+            #[cfg(test)]
+            Sink::Kept(_, now) => *now,
+            Sink::Stdout => SystemClock.now(),
+        };
+        Look { style: self.style, columns: self.columns, now }
     }
 
     /// The command's result: the document as JSON, or its text.
@@ -103,7 +115,7 @@ impl Out {
                 .map_err(|e| Failure::failed("the answer does not serialise").because(e))?;
             return self.print(&format!("{json}\n"));
         }
-        let text = text(&self.look);
+        let text = text(&self.look());
         self.print(&format!("{}\n", text.trim_end_matches('\n')))
     }
 
@@ -111,7 +123,7 @@ impl Out {
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         match &self.sink {
             #[cfg(test)]
-            Sink::Kept(kept) => {
+            Sink::Kept(kept, _) => {
                 kept.lock().unwrap().stdout.push_str(text);
                 Ok(())
             }
@@ -131,7 +143,7 @@ impl Out {
     pub(crate) fn complain(&self, text: &str) {
         match &self.sink {
             #[cfg(test)]
-            Sink::Kept(kept) => {
+            Sink::Kept(kept, _) => {
                 let line = format!("{text}\n");
                 kept.lock().unwrap().stderr.push_str(&line);
             }
