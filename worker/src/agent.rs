@@ -33,6 +33,8 @@ const DRAIN_LOOK: Duration = Duration::from_secs(5);
 const LATER_MS: u64 = 2_000;
 /// A pointer to another worker's job comes back after this, to be dropped once it is over.
 const THEIRS_MS: u64 = 600_000;
+/// A commit that can't be had for the moment is asked for this often.
+const CHECKOUTS_MAX: u32 = 3;
 /// On the way out, the store may keep us waiting for this long.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -84,7 +86,11 @@ pub async fn run(
         shutdown,
         handled: Mutex::default(),
     });
-    let orphans = salvage::gather(&shared, leftovers).await;
+    let mut leaving = shared.shutdown.clone();
+    let orphans = tokio::select! {
+        orphans = salvage::gather(&shared, leftovers) => orphans,
+        () = until(&mut leaving, |wanted| *wanted != Shutdown::Run) => return Ok(()),
+    };
     let tending = tokio::spawn(salvage::tend(shared.clone(), orphans));
     let lived = Agent::new(shared, health).live().await;
     tending.abort();
@@ -305,33 +311,35 @@ impl Shared {
         let run = self.folder.job(job, &self.ids.next()).map_err(unable)?;
         let init_lock = self.init_lock().map_err(unable)?;
         let held = init_lock.as_ref().map(File::try_clone).transpose().map_err(unable)?;
+        // Code and shell touch nothing but the run's own folder, so they need not wait.
+        let fetched = self.fetch(&spec, &run);
         let (leader, taken) =
             tokio::join!(Leader::spawn(&run, &self.base, held), claiming.take(job));
-        if taken.is_err() || leader.is_err() {
-            if let Ok(leader) = leader {
-                leader.end().await;
-                folder::remove(&run);
-                return Err(taken.err().unwrap_or(Not::Unknown));
+        let ours = match (&leader, taken) {
+            (_, Err(not)) => Err(not),
+            (Err(_), Ok(())) => Ok(()),
+            (Ok(leader), Ok(())) => {
+                let _ = folder::mark(&run, leader.group(), &spec);
+                claiming.hold(job, leader.group()).await
             }
-            if taken.is_ok() {
-                let _ = claiming.release(job).await;
-            }
-            return Err(leader.err().map_or(Not::Unknown, unable));
-        }
-        let leader = leader.map_err(unable)?;
-        let _ = folder::mark(&run, leader.group(), &spec);
-        let fetched = self.fetch(&spec, &run);
-        match claiming.hold(job, leader.group()).await {
-            Ok(()) => Ok(Held { spec, run, leader, fetched, init_lock }),
-            Err(not) => {
+        };
+        match (leader, ours) {
+            (Ok(leader), Ok(())) => Ok(Held { spec, run, leader, fetched, init_lock }),
+            (leader, ours) => {
                 fetched.abort();
                 let _ = fetched.await;
-                leader.end().await;
                 folder::remove(&run);
+                let not = match (leader, ours) {
+                    (Ok(leader), ours) => {
+                        leader.end().await;
+                        ours.err().unwrap_or(Not::Theirs)
+                    }
+                    (Err(error), ours) => ours.err().unwrap_or_else(|| unable(error)),
+                };
                 match not {
-                    // The slot goes with the epoch.
-                    Not::Void => Err(Not::Void),
-                    other => claiming.release(job).await.and(Err(other)),
+                    // The slot goes with the epoch, or was not taken.
+                    Not::Void | Not::Draining => Err(not),
+                    not => claiming.release(job).await.and(Err(not)),
                 }
             }
         }
@@ -342,7 +350,19 @@ impl Shared {
         let checkout = self.deps.checkout.clone();
         let (repo, sha) = (spec.repository.clone(), spec.commit.clone());
         let tree = run.join("tree");
-        tokio::spawn(async move { checkout.checkout(&repo, &sha, &tree).await })
+        tokio::spawn(async move {
+            let mut backoff = Backoff::default();
+            for _ in 1..CHECKOUTS_MAX {
+                match checkout.checkout(&repo, &sha, &tree).await {
+                    Err(fault) if fault.is_retryable() => {
+                        folder::remove(&tree);
+                        tokio::time::sleep(backoff.next()).await;
+                    }
+                    known => return known,
+                }
+            }
+            checkout.checkout(&repo, &sha, &tree).await
+        })
     }
 
     fn init_lock(&self) -> std::io::Result<Option<File>> {

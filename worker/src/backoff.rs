@@ -1,5 +1,6 @@
 //! How long to wait before trying a store again.
 use std::time::Duration;
+use windlass_ports::Fault;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
@@ -20,5 +21,19 @@ impl Backoff {
         let wait = self.0;
         self.0 = (wait * 2).min(LONGEST);
         wait
+    }
+}
+
+/// Asks until the answer is known; a fault that can't pass is one.
+pub(crate) async fn until_known<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        match ask().await {
+            Err(fault) if fault.is_retryable() => tokio::time::sleep(backoff.next()).await,
+            known => return known,
+        }
     }
 }

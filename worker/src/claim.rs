@@ -4,7 +4,7 @@
 //! leader may go. Each step is a conditional write, so of two workers one stops at one of them. An
 //! answer that stays unknown is asked again until it is known (rule B8).
 use crate::Deps;
-use crate::backoff::Backoff;
+use crate::backoff::until_known;
 use crate::record::{Record, SwapError, WriteIds};
 use windlass_core::instance::Refused;
 use windlass_core::job::{Claim, JobId, JobResult, JobSpec, Pointer, ProcessGroup};
@@ -120,32 +120,19 @@ impl Claiming<'_> {
         }
     }
 
-    /// The slot is free again: after result and report, or because nothing was started.
+    /// The slot is free again: after result and report, or because nothing was started. A slot
+    /// that does not hold the job is free of it already.
     pub(crate) async fn release(&self, job: &JobId) -> Result<(), Not> {
         let released = until_known(|| async {
             let id = self.ids.next();
             let release =
                 self.record.swap(&*self.deps.docs, &id, |record, epoch| record.release(epoch, job));
             match release.await {
-                Ok(_) => Ok(true),
+                Ok(_) | Err(SwapError::Refused(Refused::NotHeld)) => Ok(true),
                 Err(SwapError::Refused(_)) => Ok(false),
                 Err(SwapError::Fault(fault)) => Err(fault),
             }
         });
         if released.await? { Ok(()) } else { Err(Not::Void) }
-    }
-}
-
-/// Asks until the answer is known; a fault that can't pass is one.
-async fn until_known<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Fault>
-where
-    F: Future<Output = Result<T, Fault>>,
-{
-    let mut backoff = Backoff::default();
-    loop {
-        match ask().await {
-            Err(fault) if fault.is_retryable() => tokio::time::sleep(backoff.next()).await,
-            known => return known,
-        }
     }
 }

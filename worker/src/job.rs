@@ -76,7 +76,7 @@ pub(crate) async fn execute(start: Start<'_>) -> Finished {
     };
     let progress = Progress::start(shared.deps.clone(), about);
     let logs = Uploads::start(shared.deps.blobs.clone());
-    let artifacts = Uploads::start(shared.deps.blobs.clone());
+    let artifacts = Uploads::scattered(shared.deps.blobs.clone());
     let mut job = Job {
         shared,
         spec,

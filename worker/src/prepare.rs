@@ -1,9 +1,10 @@
 //! Everything a job needs before its first step: code, secrets, inputs, tool, state.
 //!
-//! What goes wrong here is the stack's or the repository's doing as a rule, so it fails the run
+//! A store that is away is waited for. Whatever else goes wrong here is the stack's or the repository's doing as a rule, so it fails the run
 //! with a sentence that says what to do.
 use crate::agent::Shared;
 use crate::archive::{self, Mark};
+use crate::backoff::until_known;
 use crate::environment::{self, Access, Env};
 use crate::fetch::{self, StatePlace};
 use crate::mask::Masks;
@@ -138,7 +139,7 @@ async fn secrets(shared: &Shared, spec: &JobSpec) -> Result<BTreeMap<String, Str
         .collect();
     let mut found = BTreeMap::new();
     for name in names {
-        match shared.deps.secrets.get(name).await {
+        match until_known(|| shared.deps.secrets.get(name)).await {
             Ok(Some(value)) => {
                 found.insert(name.clone(), value);
             }
@@ -155,7 +156,7 @@ async fn inputs(shared: &Shared, spec: &JobSpec) -> Result<BTreeMap<String, Valu
     let keys: BTreeSet<&String> = spec.inputs.iter().map(|input| &input.outputs_key).collect();
     let mut found = BTreeMap::new();
     for key in keys.into_iter().filter(|key| !key.is_empty()) {
-        let blob = shared.deps.blobs.get(key).await;
+        let blob = until_known(|| shared.deps.blobs.get(key)).await;
         let blob = blob.map_err(|f| format!("the inputs can't be read: {}", f.chain()))?;
         if let Some(json) = blob {
             let values = outputs::parse(&json).map_err(|e| chain(&e))?;
@@ -177,7 +178,7 @@ async fn plan_archive(shared: &Shared, spec: &JobSpec) -> Result<Archive, String
         return Ok(None);
     }
     let plan = spec.plan.clone().ok_or("the job names no plan to apply")?;
-    match shared.deps.blobs.get(&plan.key).await {
+    match until_known(|| shared.deps.blobs.get(&plan.key)).await {
         Ok(Some(bytes)) => Ok(Some((bytes, plan))),
         Ok(None) => Err("the plan to apply is gone; run the stack again".to_owned()),
         Err(fault) => Err(format!("the plan to apply can't be read: {}", fault.chain())),

@@ -4,6 +4,7 @@
 //! for the group's end and stores the rest of the log, masked like the beginning. It changes
 //! nothing else: what became of the job is said by whoever declares it lost.
 use crate::agent::Shared;
+use crate::backoff::until_known;
 use crate::environment;
 use crate::folder::{self, Leftover};
 use crate::logs::{Mark, Place, StepLog};
@@ -29,23 +30,22 @@ const LOGS: [(&str, Step); 5] = [
 ];
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A leftover with what its log must not show.
+/// A leftover with what its log must not show. Without that, no word of it can be stored.
 pub(crate) struct Orphan {
     leftover: Leftover,
-    masks: Masks,
+    masks: Option<Masks>,
 }
 
 /// Gathers what masking needs. To be called before registering: while the old record stands, the
-/// job's secrets may still be read. Without them nothing can be stored, so the words stay on disk.
+/// job's secrets may still be read.
 pub(crate) async fn gather(shared: &Shared, leftovers: Vec<Leftover>) -> Vec<Orphan> {
     let mut orphans = Vec::new();
     for leftover in leftovers {
-        match masks(shared, &leftover.spec).await {
-            Ok(masks) => orphans.push(Orphan { leftover, masks }),
-            Err(why) => {
-                tracing::warn!(job = %leftover.spec.id, why, "the rest of a log can't be masked");
-            }
+        let masks = masks(shared, &leftover.spec).await;
+        if let Err(why) = &masks {
+            tracing::warn!(job = %leftover.spec.id, why, "the rest of a log can't be masked");
         }
+        orphans.push(Orphan { leftover, masks: masks.ok() });
     }
     orphans
 }
@@ -55,12 +55,14 @@ async fn masks(shared: &Shared, spec: &JobSpec) -> Result<Masks, String> {
     masks.add(environment::secrets_of(&shared.base));
     for var in &spec.env {
         if let EnvValue::Secret(name) = &var.value {
-            let value = shared.deps.secrets.get(name).await.map_err(|fault| fault.chain())?;
+            let value = until_known(|| shared.deps.secrets.get(name)).await;
+            let value = value.map_err(|fault| fault.chain())?;
             masks.add(value.as_deref());
         }
     }
     for input in &spec.inputs {
-        let blob = shared.deps.blobs.get(&input.outputs_key).await.map_err(|f| f.chain())?;
+        let blob = until_known(|| shared.deps.blobs.get(&input.outputs_key)).await;
+        let blob = blob.map_err(|fault| fault.chain())?;
         let values = outputs::parse(&blob.unwrap_or_default()).map_err(|e| e.to_string())?;
         if let Some(output) = values.get(&input.output).filter(|output| output.sensitive) {
             masks.add(output.secrets().iter().map(String::as_str));
@@ -88,7 +90,9 @@ pub(crate) async fn tend(shared: Arc<Shared>, mut orphans: Vec<Orphan>) {
 }
 
 async fn store(shared: &Shared, orphan: Orphan) -> io::Result<bool> {
-    let Orphan { leftover: Leftover { folder, spec, .. }, mut masks } = orphan;
+    let Orphan { leftover: Leftover { folder, spec, .. }, masks } = orphan;
+    let readable = masks.is_some();
+    let mut masks = masks.unwrap_or_default();
     let uploads = Uploads::start(shared.deps.blobs.clone());
     let worker = &shared.config.worker;
     for (name, step) in LOGS {
@@ -103,10 +107,11 @@ async fn store(shared: &Shared, orphan: Orphan) -> io::Result<bool> {
         if mark.read >= length && folder.join(format!("{name}.code")).exists() {
             continue;
         }
-        append_end(&folder, name, &log, worker.as_str())?;
+        append_end(&folder, name, &log, worker.as_str(), readable)?;
+        let read = if readable { mark.read } else { length };
         let place =
             Place { job: spec.id.clone(), step, parts: uploads.sender(), offset: mark.stored };
-        StepLog::resume(&log, mark.read, place)?.finish(&mut masks)?;
+        StepLog::resume(&log, read, place)?.finish(&mut masks)?;
     }
     let patience = Duration::from_millis(shared.config.timing.patience_ms);
     Ok(uploads.finish(patience).await.is_empty())
@@ -124,13 +129,21 @@ fn relearn(log: &Path, masks: &mut Masks) -> io::Result<()> {
 }
 
 /// How the step ended, if its shell could still say it.
-fn append_end(folder: &Path, name: &str, log: &Path, worker: &str) -> io::Result<()> {
+fn append_end(
+    folder: &Path,
+    name: &str,
+    log: &Path,
+    worker: &str,
+    readable: bool,
+) -> io::Result<()> {
     let code = fs::read_to_string(folder.join(format!("{name}.code"))).unwrap_or_default();
     let how = match code.trim() {
         "" => "was cut off".to_owned(),
         code => format!("ended with exit code {code}"),
     };
-    let line = format!("\n[Worker {worker} was gone while this ran on; it {how}.]\n");
+    let hidden = "; what it said is not shown, as its secrets can't be masked any more";
+    let hidden = if readable { "" } else { hidden };
+    let line = format!("\n[Worker {worker} was gone while this ran on; it {how}{hidden}.]\n");
     let mut file = fs::File::options().append(true).open(log)?;
     io::Write::write_all(&mut file, line.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Blobs on their way to the store, in the background and in order.
+//! Blobs on their way to the store, in the background.
 //!
 //! The tool never waits for the store. When the store is away, blobs wait in memory; what has not
 //! arrived when the job ends is handed back, for the spool.
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use windlass_ports::Blobs;
 
 /// Bytes and the key they belong under.
@@ -60,11 +60,21 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
+    /// One after the other.
     #[must_use]
     pub(crate) fn start(blobs: Arc<dyn Blobs>) -> Self {
         let (sender, queue) = mpsc::unbounded_channel();
         let (give_up, given_up) = watch::channel(false);
         let task = tokio::spawn(empty(blobs, queue, given_up));
+        Self { sender: Sender(sender), give_up, task }
+    }
+
+    /// All at once; notes are not written.
+    #[must_use]
+    pub(crate) fn scattered(blobs: Arc<dyn Blobs>) -> Self {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let (give_up, given_up) = watch::channel(false);
+        let task = tokio::spawn(scatter(blobs, queue, given_up));
         Self { sender: Sender(sender), give_up, task }
     }
 
@@ -86,6 +96,7 @@ impl Uploads {
     }
 }
 
+/// In order: who follows a log must not find its parts with a gap.
 async fn empty(
     blobs: Arc<dyn Blobs>,
     mut queue: mpsc::UnboundedReceiver<Item>,
@@ -100,6 +111,23 @@ async fn empty(
         }
     }
     left
+}
+
+/// All at once: nobody sees them before the result that names them.
+async fn scatter(
+    blobs: Arc<dyn Blobs>,
+    mut queue: mpsc::UnboundedReceiver<Item>,
+    given_up: watch::Receiver<bool>,
+) -> Vec<Blob> {
+    let mut puts = JoinSet::new();
+    while let Some((blob, _)) = queue.recv().await {
+        let (blobs, mut given_up) = (blobs.clone(), given_up.clone());
+        puts.spawn(async move {
+            let stored = stored(&*blobs, &blob, &mut given_up).await;
+            (!stored).then_some(blob)
+        });
+    }
+    puts.join_all().await.into_iter().flatten().collect()
 }
 
 async fn stored(blobs: &dyn Blobs, blob: &Blob, given_up: &mut watch::Receiver<bool>) -> bool {

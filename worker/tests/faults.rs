@@ -113,7 +113,7 @@ async fn a_stop_interrupts_a_plan_and_its_hooks_after_the_run_still_run() {
 async fn limits_hold_and_what_ignores_the_interrupt_is_killed() {
     let world = World::new();
     let mut config = world.config.clone();
-    config.timing.grace_ms = 400;
+    config.timing.grace_ms = 2_000;
     let worker = world.start_with(config);
     let stubborn = "trap '' INT; echo begun; while :; do sleep 0.1; done";
     #[rustfmt::skip]
@@ -128,7 +128,7 @@ async fn limits_hold_and_what_ignores_the_interrupt_is_killed() {
         spec.timeouts.run_ms = run_ms;
         let start = Instant::now();
         let result = world.run(&spec).await;
-        assert!(start.elapsed() < Duration::from_secs(5), "{hook}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{hook}");
         assert!(reason(&result).contains(expect), "{expect}: {}", reason(&result));
         let Claim::Held { group, .. } = world.claim(&spec).await else { panic!("no claim") };
         assert!(group_gone(&group.unwrap()), "nothing is left of {hook}");
