@@ -1,7 +1,7 @@
 //! Lists that need little more than a table: runs, commits, workers, the audit trail.
 use super::commits::tally;
 use super::layout::{Page, Place, page, token};
-use super::parts::{ago, badge, delta, encode, kind, sha, span, subject, words};
+use super::parts::{ago, badge, delta, encode, kind, rough, sha, subject, words};
 use super::{By, Here, Shown};
 use crate::ops::{self, AuditQuery, RolloutQuery, RunQuery};
 use crate::v1::{AuditView, RunView, WorkerView};
@@ -127,7 +127,7 @@ pub(super) async fn workers(State(app): Here, Extension(visitor): By) -> Shown<M
                         button.small type="submit" { @if verb == "drain" { "Drain" } @else { "Take jobs again" } }
                     }
                     div.sub {
-                        "seen " (span(worker.seen_ms_ago)) " ago · up since " (ago(now, &worker.registered_at))
+                        "seen " (rough(worker.seen_ms_ago)) " ago · started " (ago(now, &worker.registered_at))
                         @if let Some(by) = &worker.draining_by { " · drained by " (by) }
                     }
                 }

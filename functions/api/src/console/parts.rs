@@ -1,5 +1,5 @@
 //! Small pieces that many pages share: states, times, commits, numbers of changes.
-use crate::v1::CommitView;
+use crate::v1::{CommitView, WhyLine};
 use maud::{Markup, html};
 use windlass_core::job::Delta;
 use windlass_core::run::RunType;
@@ -22,6 +22,9 @@ pub(super) fn badge(state: &str) -> Markup {
 
 /// `PREPARING_APPLY` → `Preparing apply`.
 pub(super) fn words(state: &str) -> String {
+    if state == "NONE" {
+        return "No run".to_owned();
+    }
     let lower = state.replace('_', " ").to_lowercase();
     let mut letters = lower.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
@@ -101,7 +104,7 @@ pub(super) fn span(ms: u64) -> String {
 }
 
 /// In its largest unit alone.
-fn rough(ms: u64) -> String {
+pub(super) fn rough(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
         0..=59 => format!("{s} s"),
@@ -126,6 +129,23 @@ pub(super) fn sha(commit: &CommitView) -> Markup {
 
 pub(super) fn subject(commit: &CommitView) -> &str {
     if commit.subject.is_empty() { "(no message)" } else { &commit.subject }
+}
+
+/// The sentences that explain something, with what they are about.
+pub(super) fn because(lines: &[WhyLine], now: UnixMs) -> Markup {
+    html! {
+        details.why {
+            summary { "Why is it so?" }
+            ol { @for line in lines {
+                li {
+                    (line.text)
+                    @if let Some(run) = &line.run { " " a href={ "/runs/" (run) } { "run" } }
+                    @else if let Some(stack) = &line.stack { " " a href={ "/stacks/" (stack) } { (stack) } }
+                    @if let Some(at) = &line.at { " " span.muted { (ago(now, at)) } }
+                }
+            } }
+        }
+    }
 }
 
 /// For a query string or a path.

@@ -3,7 +3,7 @@ use super::changes::changes;
 use super::layout::{Live, Page, Place, page, token};
 use super::log::{Grown, grown, tail};
 use super::parts::{
-    ago, badge, between, clock, delta, encode, exact, kind, sha, span, subject, words,
+    ago, badge, because, between, clock, delta, encode, exact, kind, sha, span, subject, words,
 };
 use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
@@ -31,6 +31,7 @@ pub(super) async fn show(
         false => None,
     };
     let log = tail(&app, &doc).await?;
+    let why = ops::why(&app, &id).await?;
     let (run, now) = (&detail.run, app.now());
     let live = Live { url: format!("/runs/{}/poll", run.id), version: version(&detail) };
     let live = (!run.terminal).then_some(live);
@@ -38,6 +39,7 @@ pub(super) async fn show(
         p.crumbs { a href={ "/stacks/" (run.stack) } { "← " (run.stack) } }
         div #head data-part { (head(&detail, now)) }
         div #banner data-part role="status" aria-live="polite" { (banner(&detail)) }
+        div #why data-part { (because(&why.lines, now)) }
         div.stay #actions data-part { (actions(&visitor, &detail)) }
         div.with-side.right {
             div.column {

@@ -1,7 +1,7 @@
 //! One stack: what it is doing, its runs, what it depends on and what depends on it, what it has.
 use super::layout::{Live, Page, Place, page, token};
 use super::lists::run_rows;
-use super::parts::{ago, badge, encode, sha, subject};
+use super::parts::{ago, badge, because, encode, sha, subject};
 use super::value::plain;
 use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
@@ -25,12 +25,14 @@ pub(super) async fn show(
     let runs = ops::runs(&app, &query).await?;
     let resources = ops::resources(&app, &slug, None).await?;
     let outputs = ops::outputs(&app, &slug).await?;
+    let why = ops::why(&app, &slug).await?;
     let now = app.now();
     let live = moving(&detail)
         .then(|| Live { url: format!("/stacks/{slug}/poll"), version: version(&detail) });
     let body = html! {
         p.crumbs { a href="/" { "← Stacks" } }
         div #head data-part { (head(&detail, now)) }
+        div #why data-part { (because(&why.lines, now)) }
         (actions(&visitor, &detail))
         div.with-side.right {
             div.column {
