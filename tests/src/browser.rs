@@ -96,13 +96,13 @@ impl Browser {
         });
     }
 
-    /// Clicks on the button (or link) with exactly this text, as soon as there is one.
+    /// Clicks on the button (or link) whose text begins so, as soon as there is one.
     #[track_caller]
     pub fn click(&mut self, text: &str) {
         let name = json!(text);
         let find = format!(
             "[...document.querySelectorAll('button, input[type=submit], summary, a')]\
-             .find(e => (e.innerText || e.value || '').trim() === {name})"
+             .find(e => (e.innerText || e.value || '').trim().startsWith({name}))"
         );
         self.wait(&format!("a button {text:?}"), &format!("!!({find})"));
         self.eval(&format!("({find}).click()"));
