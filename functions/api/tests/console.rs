@@ -31,6 +31,8 @@ async fn every_page_is_there() {
         ("/stacks/app-b".to_owned(),                 "Where the orders go"),
         ("/runs".to_owned(),                         "Tracked run"),
         ("/runs?stack=network".to_owned(),           "of network"),
+        ("/runs?state=FAILED".to_owned(),            "No such runs."),
+        ("/runs?type=PROPOSED&stack=app-a".to_owned(), "No such runs."),
         (format!("/runs/{run}"),                     "Confirm and apply"),
         (format!("/runs/{run}"),                     "forces replacement"),
         (format!("/runs/{run}"),                     "(known after apply)"),

@@ -136,8 +136,9 @@ pub(super) async fn run(
         return plain_error(&error);
     };
     match ask_run(&app, &visitor.actor, &id, verb, fields).await {
-        Err(error @ Error::Refused(_)) if verb == Verb::Confirm => {
-            changed_since(&super::parts::encode(&id), &error.to_string())
+        // A lock is somebody's word against it; anything else means that the run moved on.
+        Err(Error::Refused(why)) if verb == Verb::Confirm && !why.contains("locked by") => {
+            changed_since(&super::parts::encode(&id), &why)
         }
         asked => answer(asked, &format!("/runs/{}", super::parts::encode(&id))),
     }

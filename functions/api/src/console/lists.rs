@@ -7,6 +7,7 @@ use crate::ops::{self, AuditQuery, RolloutQuery, RunQuery};
 use crate::v1::{AuditView, RunView, WorkerView};
 use axum::extract::{Extension, Query, State};
 use maud::{Markup, html};
+use windlass_core::run::RunType;
 use windlass_core::time::UnixMs;
 
 pub(super) async fn runs(
@@ -21,14 +22,49 @@ pub(super) async fn runs(
     let body = html! {
         @if let Some(stack) = of { p.crumbs { a href={ "/stacks/" (encode(stack)) } { "← " (stack) } } }
         div.headline { h1 { "Runs" } @if let Some(stack) = of { span.muted { "of " (stack) } } }
-        @if found.runs.is_empty() { div.empty { p.lead { "No runs." } } }
+        (run_tabs(&query))
+        @if found.runs.is_empty() { div.empty { p.lead { "No such runs." } } }
         (run_rows(&found.runs, of.is_none(), now))
         @if let Some(next) = &found.next {
-            @let stack = of.map(|stack| format!("&stack={}", encode(stack))).unwrap_or_default();
-            p.more { a.button href={ "/runs?after=" (next) (stack) } { "Older runs" } }
+            p.more { a.button href=(run_link(&query, Some(next.as_str()))) { "Older runs" } }
         }
     };
     Ok(page(&visitor, Page { title: "Runs", place: Place::Runs, live: None, body }))
+}
+
+/// The same runs, asked for again.
+fn run_link(query: &RunQuery, after: Option<&str>) -> String {
+    let kind = query.kind.map(|kind| kind.as_str());
+    let fields = [
+        ("stack", query.stack.as_deref()),
+        ("state", query.state.as_deref()),
+        ("type", kind),
+        ("after", after),
+    ];
+    let set = fields.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let pairs: Vec<String> = set.map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    if pairs.is_empty() { "/runs".to_owned() } else { format!("/runs?{}", pairs.join("&")) }
+}
+
+/// What people look for among many runs.
+fn run_tabs(query: &RunQuery) -> Markup {
+    let tabs = [
+        ("All", None, None),
+        ("Unconfirmed", Some("UNCONFIRMED"), None),
+        ("Failed", Some("FAILED"), None),
+        ("Previews", None, Some(RunType::Proposed)),
+        ("Tasks", None, Some(RunType::Task)),
+    ];
+    html! {
+        nav.tabs aria-label="Which runs" {
+            @for (title, state, kind) in tabs {
+                @let on = query.state.as_deref() == state && query.kind == kind;
+                @let state = state.map(str::to_owned);
+                @let to = RunQuery { stack: query.stack.clone(), state, kind, ..RunQuery::default() };
+                a href=(run_link(&to, None)) aria-current=[on.then_some("true")] { (title) }
+            }
+        }
+    }
 }
 
 /// Runs, newest first; with their stack where that is not said already.

@@ -6,7 +6,7 @@ use super::layout::bare;
 use crate::auth::{SESSION_MS, Visitor, cookie, cookie_name};
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use serde::Deserialize;
@@ -21,10 +21,12 @@ pub(super) struct Link {
 /// not send a strict cookie along with one.
 pub(super) async fn enter(
     State(app): Here,
+    method: Method,
     headers: HeaderMap,
     Query(link): Query<Link>,
 ) -> Response {
-    if link.code.is_empty() {
+    // Whoever only asks for the head (a preview of a link, a checker) must not use the link up.
+    if link.code.is_empty() || method == Method::HEAD {
         return super::login_needed();
     }
     let value = match app.deps.auth.log_in(&link.code, app.now()).await {

@@ -3,7 +3,7 @@ use super::layout::{Live, Page, Place, page};
 use super::parts::{ago, badge, delta, encode, short, subject, words};
 use super::{By, Here, Shown, fingerprint};
 use crate::http::Json;
-use crate::ops::{self, App, StackQuery};
+use crate::ops::{self, StackQuery};
 use crate::v1::{StackList, StackView};
 use axum::extract::{Extension, Query, State};
 use maud::{Markup, html};
@@ -23,7 +23,7 @@ pub(super) async fn list(
 ) -> Shown<Markup> {
     let query = StackQuery { limit: Some(ROWS), ..query };
     let found = ops::stacks(&app, &query).await?;
-    let version = version(&app, &query).await?;
+    let version = version(&found);
     let live = Live { url: format!("/poll{}", link(&query, &[])), version };
     let now = app.now();
     let body = html! {
@@ -57,19 +57,18 @@ pub(super) struct News {
 /// Whether anything moved on the page that is looked at.
 pub(super) async fn poll(State(app): Here, Query(query): Query<StackQuery>) -> Shown<Json<News>> {
     let query = StackQuery { limit: Some(ROWS), ..query };
-    Ok(Json(News { version: version(&app, &query).await?, live: true }))
+    Ok(Json(News { version: version(&ops::stacks(&app, &query).await?), live: true }))
 }
 
-async fn version(app: &App, query: &StackQuery) -> Shown<String> {
+fn version(found: &StackList) -> String {
     use std::fmt::Write as _;
-    let found = ops::stacks(app, query).await?;
     let mut words = format!("{}", found.total);
     for stack in &found.stacks {
         let last = stack.last_run.as_ref();
         let run = last.map(|last| (last.id.as_str(), last.since.as_str(), last.state));
         let _ = write!(words, "|{}{run:?}{}{}", stack.slug, stack.queued, stack.lock.is_some());
     }
-    Ok(fingerprint(&words))
+    fingerprint(&words)
 }
 
 /// The query as a link, with some of its fields set anew. `after` is only kept when it is set.
