@@ -23,7 +23,7 @@ use std::io::{IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use teller::Teller;
 use tokio::runtime::Runtime;
 
@@ -41,6 +41,9 @@ pub(crate) struct Args {
 }
 
 const WORKERS: usize = 2;
+const RUNTIME_END: Duration = Duration::from_secs(2);
+const REMOVE_TRIES: u32 = 20;
+const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 /// Who the demo is in the audit trail.
 const ACTOR: &str = "demo";
 
@@ -53,11 +56,25 @@ pub(crate) fn run(global: &Global, args: Args) -> Outcome {
     folder.disable_cleanup(args.keep);
     teller.say("Windlass, on a sample repository: four stacks of Terraform's builtin resources.");
     teller.quiet(&format!("everything is in {}", folder.path().display()));
+    // Before the sample is made, which takes git itself.
+    up::prerequisites::check()?;
     let runtime = up::runtime()?;
     let ended = tell(&runtime, global, &args, folder.path(), teller, began);
-    // A read of the keyboard can't be called off.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(RUNTIME_END);
+    if !args.keep {
+        remove(folder.path());
+    }
     ended
+}
+
+/// Git or the tool may still be closing its last file there.
+fn remove(folder: &Path) {
+    for _ in 0..REMOVE_TRIES {
+        if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+            return;
+        }
+        std::thread::sleep(REMOVE_PAUSE);
+    }
 }
 
 /// With `--json` stdout is for the document alone.

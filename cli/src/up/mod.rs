@@ -3,7 +3,7 @@ mod bind;
 pub(crate) mod crew;
 pub(crate) mod folder;
 pub(crate) mod logging;
-mod prerequisites;
+pub(crate) mod prerequisites;
 mod repos;
 pub(crate) mod server;
 pub(crate) mod server_file;
@@ -136,7 +136,7 @@ fn greeting_json(server: &Server, link: &str) -> String {
     format!("{document}\n")
 }
 
-fn open_browser(link: &str) {
+pub(crate) fn open_browser(link: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut command = std::process::Command::new(program);
     command.arg(link).stdin(std::process::Stdio::null());
