@@ -1,5 +1,5 @@
-//! Medians, and loops that warm up first.
-use std::time::{Duration, Instant};
+//! Medians, and figures that do not pretend.
+use std::time::Duration;
 
 /// The middle of these; of an even number, the mean of the two in the middle. 0 of none.
 #[must_use]
@@ -23,22 +23,6 @@ pub(crate) fn rounded(value: f64, digits: i32) -> f64 {
 #[must_use]
 pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
-}
-
-/// Milliseconds of one call: the median of `times`, after `warm_up` that do not count.
-pub(crate) fn median_ms<T>(warm_up: usize, times: usize, mut work: impl FnMut() -> T) -> (f64, T) {
-    let mut last = work();
-    for _ in 1..warm_up {
-        last = work();
-    }
-    let mut samples = Vec::with_capacity(times);
-    for _ in 0..times {
-        let began = Instant::now();
-        let result = work();
-        samples.push(ms(began.elapsed()));
-        last = result;
-    }
-    (median(&samples), last)
 }
 
 #[cfg(test)]
