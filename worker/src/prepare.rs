@@ -1,7 +1,7 @@
 //! Everything a job needs before its first step: code, secrets, inputs, tool, state.
 //!
-//! A store that is away is waited for. Whatever else goes wrong here is the stack's or the repository's doing as a rule, so it fails the run
-//! with a sentence that says what to do.
+//! A store that is away is waited for. Whatever else goes wrong here is the stack's or the
+//! repository's doing as a rule, so it fails the run with a sentence that says what to do.
 use crate::agent::Shared;
 use crate::archive::{self, Mark};
 use crate::backoff::until_known;

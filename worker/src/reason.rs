@@ -117,6 +117,11 @@ fn words(log: &str) -> String {
     }
     // The same complaint often stands once for the plan and once for the exit.
     blocks.dedup();
+    // An announcement that problems follow is not the problem.
+    let announces = |block: &String| block.contains(" encountered problems during initiali");
+    if blocks.iter().any(|block| !announces(block)) {
+        blocks.retain(|block| !announces(block));
+    }
     if !blocks.is_empty() {
         return blocks.join("\n\n");
     }
@@ -217,6 +222,9 @@ mod tests {
         for (log, expect) in table {
             assert_eq!(reason("it failed", log), expect);
         }
+        let announced = "╷\n│ Error: Terraform encountered problems during initialisation\n╵\n";
+        assert!(reason("x", announced).contains("encountered"));
+        assert_eq!(reason("x", &format!("{announced}╷\n│ Error: b\n╵\n")), "x:\nError: b");
         let long = reason("it failed", &format!("Error: {}", "é".repeat(9_000)));
         assert!(long.len() <= REASON_BYTES_MAX && long.ends_with('…'));
         let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
