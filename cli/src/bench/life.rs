@@ -182,7 +182,7 @@ impl Life {
         let mut all: Vec<Report> =
             steps.iter().map(|step| report(News::Began(*step), self.now)).collect();
         // A queue delivers at least once: every step's report comes twice now and then.
-        if self.events % 3 == 0 {
+        if self.events.is_multiple_of(3) {
             all.extend(all.last().cloned());
         }
         let ended = report(News::Ended, self.now);

@@ -98,10 +98,12 @@ fn warn_of_profile(out: &Out) {
     }
 }
 
+type Measure<'a> = &'a dyn Fn() -> Result<Report, Failure>;
+
 fn all(out: &Out, args: &All) -> Outcome {
     warn_of_profile(out);
     let store = store::Args::default();
-    let measurements: [(&str, &dyn Fn() -> Result<Report, Failure>); 6] = [
+    let measurements: [(&str, Measure<'_>); 6] = [
         ("decide", &decide::measure),
         ("routing", &routing::measure),
         ("store", &|| store::measure(&store)),

@@ -5,6 +5,7 @@
 mod ask;
 mod audit;
 mod find;
+mod login;
 mod logs;
 mod plan;
 mod resource;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Why(why::Args),
     /// Show who asked what of this server, and what became of it
     Audit(audit::Args),
+    /// Print a link that opens the console, once
+    Login(login::Args),
     /// Check the definitions of a work tree, without a server
     Validate(validate::Args),
     /// Print the JSON Schema of windlass.yaml, for editors
@@ -151,6 +154,7 @@ fn dispatch(
         Command::Secret(command) => secret::run(&server()?, &command),
         Command::Why(args) => why::run(&server()?, &args),
         Command::Audit(args) => audit::run(&server()?, &args),
+        Command::Login(args) => login::run(&server()?, &args),
         Command::Validate(args) => validate::run(out, &args),
         Command::Schema(_) => schema::run(out),
         Command::Bench(command) => bench::run(out, command),

@@ -166,7 +166,9 @@ mod tests {
     const ROOT: &str = "version: 1\ninclude: ['stacks/*.yaml']\nstacks:\n  - name: network\n    \
                         project_root: network\n";
 
-    fn check(files: &[(&str, &str)], from: &str) -> u8 {
+    type Tree<'a> = &'a [(&'a str, &'a str)];
+
+    fn check(files: Tree, from: &str) -> u8 {
         let temp = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = temp.path().join(path);
@@ -183,7 +185,7 @@ mod tests {
         let more = ("stacks/more.yaml", "stacks:\n  - name: cluster\n    project_root: cluster\n");
         let wrong = ("stacks/more.yaml", "stacks:\n  - nme: cluster\n");
         #[rustfmt::skip]
-        let table: [(&str, &[(&str, &str)], &str, u8); 6] = [
+        let table: [(&str, Tree, &str, u8); 6] = [
             // name                     files                                        from      exit
             ("valid",                   &[("windlass.yaml", ROOT), more],            "",       0),
             ("from a folder below",     &[("windlass.yaml", ROOT), more],            "stacks", 0),
