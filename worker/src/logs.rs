@@ -96,10 +96,10 @@ impl Parts {
         self.place.parts.send_noted(key, part, note);
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, note: (PathBuf, u64)) {
         let rest = std::mem::take(&mut self.unfinished);
         self.pending.extend_from_slice(String::from_utf8_lossy(&rest).as_bytes());
-        self.flush(None);
+        self.flush(Some(note));
     }
 }
 
@@ -336,7 +336,7 @@ impl StepLog {
                 self.parts.push(&out);
             }
         }
-        self.parts.finish();
+        self.parts.finish((self.noted, self.read));
         Ok((self.parts.place.offset, self.parts.recent))
     }
 }

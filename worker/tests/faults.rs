@@ -118,9 +118,9 @@ async fn limits_hold_and_what_ignores_the_interrupt_is_killed() {
     let stubborn = "trap '' INT; echo begun; while :; do sleep 0.1; done";
     #[rustfmt::skip]
     let table = [
-        ("sleep 60", 600, 60_000, "printed nothing for 600 ms"),
-        ("while :; do echo x; sleep 0.1; done", 60_000, 900, "the run timeout of 900 ms passed during the before_plan hook"),
-        (stubborn, 700, 60_000, "printed nothing for 700 ms; it did not obey the interrupt and was killed"),
+        ("sleep 60", 3_000, 60_000, "printed nothing for 3 seconds"),
+        ("while :; do echo x; sleep 0.1; done", 60_000, 5_000, "the run timeout of 5 seconds passed during the before_plan hook"),
+        (stubborn, 3_000, 60_000, "printed nothing for 3 seconds; it did not obey the interrupt and was killed"),
     ];
     for (hook, silence_ms, run_ms, expect) in table {
         let mut spec = hooked(&world, Phase::Plan, hook);
