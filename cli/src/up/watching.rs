@@ -35,7 +35,7 @@ async fn look_for_ever(deps: &Deps, found: &Found) {
                 // Once per trouble: a laptop without network is no news every fifteen seconds.
                 if !told {
                     let (repository, error) = (&found.repository.name, fault.chain());
-                    tracing::warn!(%repository, error, "it can't be looked at");
+                    tracing::warn!(error, "the repository {repository} can't be looked at");
                 }
                 told = true;
                 Some(AGAIN)
