@@ -56,6 +56,7 @@ async fn every_request_passes_the_gates() {
         ("a session",                        "GET",   "/",                     vec![host, ("cookie", cookie)],                     200),
         ("nothing there, for programs",      "GET",   "/api/v1/nowhere",       vec![host],                                         404),
         ("nothing there, for people",        "GET",   "/nowhere",              vec![host],                                         404),
+        ("an address that is no text",       "GET",   "/runs/%ff",             vec![host, ("cookie", cookie)],                     422),
         ("a method that is not",             "PATCH", "/api/v1/stacks",        vec![host, ("authorization", bearer)],              405),
         ("an asset of another digest",       "GET",   "/assets/000/app.css",   vec![host],                                         404),
     ];
@@ -172,7 +173,9 @@ async fn bodies_are_bounded() {
     let mut world = World::demo().await;
     let note = "x".repeat(1_100_000);
     let answer = world.post("/stacks/network/lock", serde_json::json!({ "note": note })).await;
-    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer.json()["message"], "a request has at most 1 MiB");
+    assert_eq!(world.get("/runs/%ff").await.json()["message"], "the address does not parse");
     #[rustfmt::skip]
     let table = [
         ("no JSON",           "{",                                 "the body is not JSON (line 1, column 1)"),

@@ -1,6 +1,6 @@
 //! One commit: each time it was routed, the runs that followed, and why each is as it is.
 use super::layout::{Live, Page, Place, page};
-use super::parts::{ago, badge, delta, short, subject};
+use super::parts::{ago, badge, delta, first_line, short, subject};
 use super::{By, Here, Shown, fingerprint};
 use crate::http::Json;
 use crate::ops;
@@ -114,7 +114,7 @@ fn row(planned: &RolloutRunView, now: UnixMs) -> Markup {
                         @if run.try_no > 1 { " " span.chip { "try " (run.try_no) } }
                         " " (delta(run.delta))
                         @if !after.is_empty() { " " span.muted { "after " (after) } }
-                        @if let Some(note) = &run.note { div.sub { (note.lines().next().unwrap_or_default()) } }
+                        @if let Some(note) = &run.note { div.sub { (first_line(note)) } }
                         @else if !planned.because.is_empty() { div.sub { (planned.because) } }
                     }
                     div.last.sub { (ago(now, &run.since)) }

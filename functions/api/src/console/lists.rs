@@ -1,7 +1,7 @@
 //! Lists that need little more than a table: runs, commits, workers, the audit trail.
 use super::commits::tally;
 use super::layout::{Page, Place, page, token};
-use super::parts::{ago, badge, delta, encode, kind, rough, sha, subject, words};
+use super::parts::{ago, badge, delta, encode, first_line, kind, rough, sha, subject, words};
 use super::{By, Here, Shown};
 use crate::ops::{self, AuditQuery, RolloutQuery, RunQuery};
 use crate::v1::{AuditView, RunView, WorkerView};
@@ -81,7 +81,7 @@ pub(super) fn run_rows(runs: &[RunView], name_stack: bool, now: UnixMs) -> Marku
                     @if run.prioritized { " " span.chip { "first" } }
                     div.sub {
                         @if name_stack { (subject(&run.commit)) " · " }
-                        @if let Some(note) = &run.note { (note.lines().next().unwrap_or_default()) }
+                        @if let Some(note) = &run.note { (first_line(note)) }
                         @else { (run.because) }
                     }
                 }

@@ -131,6 +131,11 @@ pub(super) fn subject(commit: &CommitView) -> &str {
     if commit.subject.is_empty() { "(no message)" } else { &commit.subject }
 }
 
+/// What fits into one line of a list.
+pub(super) fn first_line(note: &str) -> &str {
+    note.lines().next().unwrap_or_default().trim_end_matches(':')
+}
+
 /// The sentences that explain something, with what they are about.
 pub(super) fn because(lines: &[WhyLine], now: UnixMs) -> Markup {
     html! {

@@ -3,7 +3,8 @@ use super::changes::changes;
 use super::layout::{Live, Page, Place, page, token};
 use super::log::{Grown, grown, tail};
 use super::parts::{
-    ago, badge, because, between, clock, delta, encode, exact, kind, sha, span, subject, words,
+    ago, badge, because, between, clock, delta, encode, exact, first_line, kind, sha, span,
+    subject, words,
 };
 use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
@@ -128,7 +129,7 @@ fn banner(detail: &RunDetail) -> Markup {
             div class={ "banner " (tone) } {
                 @if note.contains('\n') {
                     @let (first, rest) = note.split_once('\n').unwrap_or((note, ""));
-                    p { strong { (first) } } pre { (rest) }
+                    p { strong { (first_line(first)) } } pre { (rest) }
                 } @else { p { (capital(note)) } }
             }
         }
@@ -243,7 +244,7 @@ fn timeline(detail: &RunDetail) -> Markup {
                         }
                         @if let Some(by) = &line.by { " · " (by) }
                         @if let Some(note) = line.note.as_ref().filter(|_| !repeated) {
-                            " · " (note.lines().next().unwrap_or_default())
+                            " · " (first_line(note))
                         }
                     }
                 }

@@ -1,5 +1,5 @@
 //! `/api/v1`: each handler reads its request, calls one operation, and answers one document.
-use super::{Json, parse};
+use super::{Json, parse, problem};
 use crate::auth::Caller;
 use crate::ops::{self, App, Error};
 use crate::v1::{
@@ -8,6 +8,8 @@ use crate::v1::{
 };
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, extract::rejection::QueryRejection};
 use serde::Deserialize;
@@ -51,7 +53,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/why/{what}", get(why))
         .route("/quarantine", get(quarantine))
         .route("/login-links", post(login_link));
-    Router::new().nest("/api/v1", v1)
+    Router::new().nest("/api/v1", v1.layer(map_response(in_our_words)))
+}
+
+/// What the router itself refused, before a handler saw it, is a problem like any other.
+async fn in_our_words(response: Response) -> Response {
+    super::refused_early(&response).map_or(response, |error| problem(&error))
 }
 
 fn asking<T>(query: Asking<T>) -> Result<T, Error> {

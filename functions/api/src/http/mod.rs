@@ -11,7 +11,7 @@ use crate::v1::ProblemCode;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub fn router(deps: Deps) -> Router {
     let app = Arc::new(App::new(deps));
     let guarded_api = api::routes().layer(from_fn_with_state(app.clone(), api_guard));
-    let pages = console::routes().layer(from_fn_with_state(app.clone(), console_guard));
+    let pages = console::routes().layer(map_response(page_in_our_words));
+    let pages = pages.layer(from_fn_with_state(app.clone(), console_guard));
     Router::new()
         .merge(api::open_routes())
         .merge(guarded_api)
@@ -34,6 +35,20 @@ pub fn router(deps: Deps) -> Router {
         .layer(from_fn_with_state(app.clone(), host_guard))
         .layer(from_fn(security_headers))
         .with_state(app)
+}
+
+/// In our own words, what the framework refuses in its own.
+fn refused_early(response: &Response) -> Option<Error> {
+    let why = match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => "a request has at most 1 MiB",
+        StatusCode::BAD_REQUEST => "the address does not parse",
+        _ => return None,
+    };
+    Some(Error::Invalid(why.to_owned()))
+}
+
+async fn page_in_our_words(response: Response) -> Response {
+    refused_early(&response).map_or(response, |error| console::plain_error(&error))
 }
 
 async fn nowhere(uri: Uri) -> Response {

@@ -169,7 +169,9 @@ fn history_lines(run: &Run) -> Vec<WhyLine> {
     let told = run.state.note();
     let pairs = run.history.iter().zip(run.history.iter().skip(1));
     let news = pairs.filter(|(before, step)| {
-        let note = step.note.as_ref().filter(|n| before.note.as_ref() != Some(*n));
+        // Which worker it was is for the timeline.
+        let note = step.note.as_ref().filter(|n| !n.starts_with("on "));
+        let note = note.filter(|n| before.note.as_ref() != Some(*n));
         let is_end = step.version == run.version && step.note == told;
         step.by.is_some() || (note.is_some() && !is_end)
     });
@@ -305,5 +307,5 @@ fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
 
 /// Without its full stop, so that it fits into a sentence; only its first line.
 fn unstop(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_end_matches('.')
+    text.lines().next().unwrap_or_default().trim_end_matches(['.', ':'])
 }
