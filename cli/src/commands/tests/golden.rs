@@ -52,7 +52,7 @@ fn listings_stay_as_they_are() {
     let (waits, failed) = (run_of("app-b", "unconfirmed"), run_of("cluster", "failed"));
     let short = &waits[18..];
     #[rustfmt::skip]
-    let table: [(&str, &[&str]); 19] = [
+    let table: [(&str, &[&str]); 17] = [
         ("stack-list",        &["stack", "list"]),
         ("stack-list-none",   &["stack", "list", "--search", "nowhere"]),
         ("stack-show",        &["stack", "show", "network"]),
@@ -68,8 +68,6 @@ fn listings_stay_as_they_are() {
         ("state-pull",        &["state", "pull", "network"]),
         ("worker-list",       &["worker", "list"]),
         ("secret-list",       &["secret", "list"]),
-        ("why-stack",         &["why", "cluster"]),
-        ("why-run",           &["why", short]),
         ("audit",             &["audit"]),
         ("not-found",         &["stack", "show", "netwrok"]),
     ];

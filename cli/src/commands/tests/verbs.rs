@@ -107,3 +107,19 @@ fn locks_workers_and_secrets() {
         assert!(ended.stdout.contains(words), "{line:?}: {ended:?}");
     }
 }
+
+#[test]
+fn why_answers_for_stacks_runs_and_commits_by_any_part_of_their_ids() {
+    let stage = Stage::of(false, World::demo);
+    let waits = newest(&stage, "app-b");
+    let id = waits["id"].as_str().unwrap();
+    let commit = &waits["commit"]["sha"].as_str().unwrap()[..8];
+    let table = [("app-b", "stack"), (id, "run"), (&id[18..], "run"), (commit, "commit")];
+    for (what, kind) in table {
+        let answer = document(&stage, &["why", what], 0);
+        assert_eq!(answer["kind"], kind, "{what}");
+        let first = answer["lines"][0]["text"].as_str().unwrap();
+        let people = stage.types(&["why", what]);
+        assert!(people.stdout.contains(first), "{people:?}");
+    }
+}
