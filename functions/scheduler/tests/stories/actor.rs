@@ -1,7 +1,7 @@
 //! protocol.md §2 (a): stacks, their outboxes and their messages. Each test names the rule that
 //! it passes by.
 use crate::invariants::Watch;
-use crate::scenarios::{PAIR, pair, planning, ready};
+use crate::scenarios::{PAIR, pair, ready};
 use crate::world::{Stage, World};
 use windlass_core::event::{Command, Intent, StackEnvelope, StackEvent};
 use windlass_core::keys;
@@ -48,8 +48,8 @@ async fn a2_an_older_commit_that_arrives_late_is_never_applied_after_a_newer() {
 /// Rule A3: a projection carries its head's revision and only rises.
 #[tokio::test]
 async fn a3_a_handler_that_wakes_late_does_not_lower_a_projection() {
-    let mut world = planning().await;
-    world.work_step("w1").await;
+    let mut world = ready().await;
+    world.work_until("w1", |stage| matches!(stage, Stage::Ended(_))).await;
     let run = world.job("net").await.run;
     let began = world.receive(keys::REPORTS).await.expect("a report");
     let slow = world.stop_before(keys::REPORTS, &began, (&keys::run(&run), 1)).await;
@@ -159,9 +159,9 @@ async fn a7_an_outbox_whose_handler_died_is_delivered_by_the_tick() {
     let queued = queued(&mut world, "net").await;
     world.send_late(Intent::Stack(queued)).await;
     let delivery = world.receive(keys::INTENTS).await.expect("the run");
-    world.faults.replan(|_, name| {
-        name.starts_with("docs.put stacks/net/").then_some(Strike::CrashAfter)
-    });
+    world
+        .faults
+        .replan(|_, name| name.starts_with("docs.put stacks/net/").then_some(Strike::CrashAfter));
     world.decide(keys::INTENTS, &delivery).await;
     // Another handler knows the event already and acknowledges it; nothing else comes.
     world.restart().await;
@@ -217,19 +217,11 @@ async fn a7_a_handler_that_lost_the_race_decides_on_the_new_head() {
 /// A push whose run of `stack` is asked for, but not yet heard of: the message is in our hands.
 async fn queued(world: &mut World, stack: &str) -> StackEnvelope {
     world.touch(stack).await;
-    let group = keys::stack_group(&stack.into());
-    loop {
-        let delivery: Delivery = world.receive(keys::INTENTS).await.expect("a message");
-        if delivery.group.as_deref() != Some(&*group) {
-            let fate = world.decide(keys::INTENTS, &delivery).await;
-            world.settle_delivery(keys::INTENTS, &delivery, fate).await;
-            continue;
-        }
-        world.queues.delete(keys::INTENTS, &delivery.receipt).await.expect("ours");
-        match serde_json::from_slice(&delivery.body).expect("an intent") {
-            Intent::Stack(envelope) => return envelope,
-            Intent::Repo(_) => panic!("a repository's message in a stack's group"),
-        }
+    let delivery: Delivery = world.receive_of(stack).await;
+    world.queues.delete(keys::INTENTS, &delivery.receipt).await.expect("ours");
+    match serde_json::from_slice(&delivery.body).expect("an intent") {
+        Intent::Stack(envelope) => envelope,
+        Intent::Repo(_) => panic!("a repository's message in a stack's group"),
     }
 }
 

@@ -8,8 +8,8 @@ use windlass_core::id::{EventId, RunId, StackId};
 use windlass_core::instance::{Instance, Slot};
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
-use windlass_core::run::{Run, State, StateName};
-use windlass_core::stack::{Defined, StackHead, StackOutputs};
+use windlass_core::run::{Run, SkipReason, State, StateName};
+use windlass_core::stack::{StackHead, StackOutputs};
 use windlass_core::summary::Summary;
 use windlass_core::{keys, repo};
 use windlass_ports::cas::Stored;
@@ -160,7 +160,7 @@ impl Watch {
             let mut broken = Vec::new();
             for (parent, wait) in &run.new.waits {
                 let mut line = self.runs.values().filter(|run| run.origin() == parent);
-                if !line.any(|run| run.state == State::Finished) {
+                if !line.any(|run| ended_well(&run.state)) {
                     broken.push(format!("7: {id} started before {} ended well", wait.stack));
                 }
             }
@@ -373,7 +373,8 @@ fn follows(from: StateName, to: StateName) -> bool {
         }
 }
 
-/// True once the stack has left the definitions for good.
-pub(crate) fn gone(head: &StackHead) -> bool {
-    matches!(head.defined, Defined::Gone { .. })
+/// It ran to its end, or it was not needed: what it stands for is as the dependent expects it.
+fn ended_well(state: &State) -> bool {
+    let unneeded = |why: &SkipReason| matches!(why, SkipReason::OutputsUnchanged { .. });
+    *state == State::Finished || matches!(state, State::Skipped { why } if unneeded(why))
 }

@@ -1,8 +1,11 @@
 //! Stories of whole rollouts on the real handlers over the fakes.
 mod actor;
+mod claim;
 mod crash;
+mod fence;
 mod flow;
 mod invariants;
+mod rollouts;
 mod scenarios;
 mod twice;
 mod world;

@@ -98,6 +98,7 @@ pub(crate) async fn ready() -> World {
 pub(crate) async fn planning() -> World {
     let mut world = ready().await;
     world.work_until("w1", |stage| *stage == Stage::Running).await;
+    world.began("w1").await;
     world
 }
 
@@ -106,6 +107,7 @@ pub(crate) async fn applying() -> World {
     world.work("w1").await;
     world.settle_messages().await;
     world.work_until("w1", |stage| *stage == Stage::Running).await;
+    world.began("w1").await;
     world
 }
 

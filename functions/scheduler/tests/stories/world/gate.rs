@@ -84,6 +84,10 @@ impl World {
                 false => scheduler::handle_intent(&deps, &delivery).await,
             }
         });
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+            assert!(!task.is_finished(), "it ended without coming to {before}");
+        }
         reached.notified().await;
         Stopped { go, task }
     }

@@ -229,6 +229,19 @@ impl World {
         batch.into_iter().next()
     }
 
+    /// The next message of this stack; what comes before it is handled.
+    pub(crate) async fn receive_of(&mut self, stack: &str) -> Delivery {
+        let group = keys::stack_group(&stack.into());
+        loop {
+            let delivery = self.receive(keys::INTENTS).await.expect("a message of the stack");
+            if delivery.group.as_deref() == Some(&*group) {
+                return delivery;
+            }
+            let fate = self.decide(keys::INTENTS, &delivery).await;
+            self.settle_delivery(keys::INTENTS, &delivery, fate).await;
+        }
+    }
+
     /// Receives and handles one message; false if there was none.
     pub(crate) async fn handle(&mut self, queue: &str) -> bool {
         if self.queues.depth(queue).await.unwrap_or(0) == 0 {

@@ -8,7 +8,7 @@ use windlass_core::id::{Digest, InstanceId, PoolId};
 use windlass_core::instance::{Instance, Refused};
 use windlass_core::job::{
     Claim, Control, Delta, JobResult, JobSpec, News, OutputInfo, Outputs, Phase, PlanRef, Pointer,
-    Report, Step, Verdict,
+    ProcessGroup, Report, Step, Verdict,
 };
 use windlass_core::keys;
 use windlass_ports::fake::{Faults, Faulty};
@@ -26,7 +26,7 @@ pub(crate) struct Worker {
     /// None: not registered yet, or voided.
     epoch: Option<u64>,
     pub(crate) held: Option<Held>,
-    write_ids: u64,
+    write_ids: u32,
 }
 
 /// A pointer in its hands, and how far it has come with it.
@@ -206,8 +206,7 @@ impl Worker {
                 Stage::Running
             }
             Stage::Running => {
-                let step = began(job.phase);
-                self.report(&held.pointer, News::Began(step), world).await?;
+                self.report(&held.pointer, News::Began(began(job.phase)), world).await?;
                 Stage::Ended(Box::new(self.tool_ends(held, world).await?))
             }
             Stage::Ended(result) => {
@@ -261,7 +260,11 @@ impl Worker {
             pool: "default".into(),
             worker: self.id.as_str().into(),
             epoch: self.epoch.unwrap_or(0),
-            group: None,
+            group: Some(ProcessGroup {
+                pid: self.write_ids,
+                started: self.id.clone(),
+                boot: "this".to_owned(),
+            }),
             at: world.now(),
         });
         held.claim = Some(claim.clone());
@@ -359,6 +362,16 @@ impl World {
             }
         }
         panic!("{id} never comes to that stage: {:?}", self.worker(id).stage());
+    }
+
+    /// The worker's report that its tool was started has arrived.
+    pub(crate) async fn began(&mut self, id: &str) {
+        let Some(mut worker) = self.workers.remove(id) else { return };
+        let pointer = worker.held.as_ref().expect("a job").pointer.clone();
+        let news = News::Began(began(pointer.job.phase));
+        worker.report(&pointer, news, self).await.expect("sent");
+        self.workers.insert(id.to_owned(), worker);
+        self.settle_messages().await;
     }
 
     /// A living worker renews its lease.
