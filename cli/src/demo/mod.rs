@@ -28,6 +28,8 @@ use teller::Teller;
 use tokio::runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  windlass demo\n  windlass demo --headless --json\n  windlass \
+                        demo --keep")]
 pub(crate) struct Args {
     /// Ask nothing, open nothing, end with the story
     #[arg(long)]

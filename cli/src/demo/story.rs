@@ -319,23 +319,23 @@ fn killed(stage: &mut Stage, sha: &str) -> Seen {
     })?;
     let victim = kill_worker_of(stage, &run.id)?;
     let began = Instant::now();
-    stage.teller.note(&format!("kill -9: worker {victim} is dead, Terraform goes on without it"));
+    stage.teller.note(&format!("kill -9: worker {victim} is dead, the tool goes on without it"));
     let mut silent = false;
     stage.until("the end of the run", |stage| {
         stage.watch(sha)?;
         let detail = stage.run(&run.id)?;
         if detail.silent_since.is_some() && !silent {
             silent = true;
-            stage
-                .teller
-                .note("worker silent: cluster keeps its stack while Terraform may still write");
+            stage.teller.note(
+                "worker silent: cluster stays taken, because the tool may still write its state",
+            );
         }
         Ok(detail.run.terminal.then_some(()))
     })?;
     let failed = stage.run(&run.id)?;
     let cause = failed.run.note.clone().unwrap_or_default();
     let waited = began.elapsed().as_secs_f64();
-    stage.teller.note(&format!("Terraform's last process ended, {waited:.1} s later: {cause}"));
+    stage.teller.note(&format!("{waited:.1} s later the tool's last process is gone: {cause}"));
     let told = failed.run.state == StateName::Failed && cause.contains("killed by signal 9");
     stage.settled(sha)?;
 
@@ -349,10 +349,12 @@ fn killed(stage: &mut Stage, sha: &str) -> Seen {
     })?;
     stage.settled(sha)?;
     let ok = told && ended.run.state == StateName::Finished;
+    let found = match ended.run.delta {
+        Some(delta) if delta.is_zero() => "found that the tool had done its work to the end",
+        _ => "did the rest",
+    };
     let seen = match ok {
-        true => format!(
-            "cluster FAILED ({cause}); its stack was free without an unlock, and the retry finished"
-        ),
+        true => format!("cluster FAILED and was free without an unlock; the retry {found}"),
         false => format!("cluster {} ({cause}), its retry {}", failed.run.state, ended.run.state),
     };
     Ok((seen, ok))
