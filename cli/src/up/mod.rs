@@ -23,6 +23,9 @@ use std::io::Write as _;
 const WORKERS_MAX: u16 = 256;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  windlass up --repo .\n  windlass up --repo . --write     # \
+                        where nothing is defined yet\n  windlass up --repo ~/infra --repo \
+                        apps=https://github.com/example/apps.git --workers 4")]
 pub(crate) struct Args {
     /// A folder or URL of a Git repository, NAME=… to name it; the first owns the root space
     #[arg(long = "repo", required = true, value_name = "PATH|URL")]

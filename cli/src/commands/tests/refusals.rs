@@ -78,8 +78,7 @@ fn help_has_examples_everywhere() {
         }
         if !command.has_subcommands() {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let is_server = matches!(command.get_name(), "up" | "demo");
-            assert!(is_server || after.contains(&path[1..]), "{path}: {after}");
+            assert!(after.contains(&path[1..]), "{path}: {after}");
         }
         command.get_subcommands().for_each(|inner| look(inner, &path));
     }
