@@ -1,5 +1,5 @@
 //! Bad input, interrupts, limits, lost stores: a clear answer each time, and nothing lost.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share is a test too")]
 mod common;
 use common::{MAIN, World, reason, until};
 use std::fs;

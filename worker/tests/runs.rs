@@ -1,5 +1,5 @@
 //! Jobs that end as they should, with the real tool and real git.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share is a test too")]
 #[expect(dead_code, reason = "the other test binary uses the rest")]
 mod common;
 use common::{MAIN, World, json, reason, values};
