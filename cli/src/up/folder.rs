@@ -95,8 +95,7 @@ impl Layout {
             return inside;
         }
         let name = Digest::of(self.0.as_os_str().as_bytes());
-        let user = nix::unistd::getuid();
-        PathBuf::from(format!("/tmp/windlass-{user}-{}", name.short())).join("socket")
+        std::env::temp_dir().join(format!("windlass-{}", name.short())).join("socket")
     }
 }
 
