@@ -1,6 +1,6 @@
 //! One event of one repository: load, decide, commit, act.
 use crate::{Deps, deliver, tick};
-use windlass_core::event::RepoEnvelope;
+use windlass_core::event::{RepoEnvelope, RepoEvent};
 use windlass_core::index::RepoIndex;
 use windlass_core::keys;
 use windlass_core::repo::{RepoFacts, RepoHead, decide, wants};
@@ -35,9 +35,10 @@ pub async fn event(deps: &Deps, envelope: &RepoEnvelope) -> Result<Answer, Fault
             revision = decision.head.revision, answer = ?decision.answer, "decided"
         );
         if decision.changed {
-            if let Some(minute) =
-                decision.head.due_minute.filter(|_| decision.head.due_minute != filed)
-            {
+            // What woke us was struck, so the same minute (the clock may have been set back) is
+            // filed anew.
+            let woken = envelope.event == RepoEvent::Due;
+            if let Some(minute) = decision.head.due_minute.filter(|m| woken || filed != Some(*m)) {
                 tick::file(deps, minute, &group).await?;
             }
             let at = at.as_ref().map(|(version, revision)| (version, *revision));

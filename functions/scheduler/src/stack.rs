@@ -1,6 +1,6 @@
 //! One event of one stack: load, decide, commit, act.
 use crate::{Deps, deliver, facts, tick};
-use windlass_core::event::{HOPS_MAX, StackEnvelope};
+use windlass_core::event::{HOPS_MAX, StackEnvelope, StackEvent};
 use windlass_core::keys;
 use windlass_core::stack::{Answer, StackHead, decide, wants};
 use windlass_ports::Fault;
@@ -29,9 +29,10 @@ pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Faul
             revision = decision.head.revision, answer = ?decision.answer, "decided"
         );
         if decision.changed {
-            if let Some(minute) =
-                decision.head.due_minute.filter(|_| decision.head.due_minute != filed)
-            {
+            // What woke us was struck, so the same minute (the clock may have been set back) is
+            // filed anew.
+            let woken = envelope.event == StackEvent::Due;
+            if let Some(minute) = decision.head.due_minute.filter(|m| woken || filed != Some(*m)) {
                 tick::file(deps, minute, &group).await?;
             }
             let at = at.as_ref().map(|(version, revision)| (version, *revision));
