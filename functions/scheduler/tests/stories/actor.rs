@@ -114,9 +114,11 @@ async fn a6_an_event_that_comes_again_after_the_ring_rolled_is_known() {
     world.send_late(Intent::Stack(queued.clone())).await;
     world.settle().await;
     assert_eq!(world.applies("net"), 2);
+    let before = world.run(&run_of(&queued)).await;
     roll_the_ring(&mut world).await;
     world.send_late(Intent::Stack(queued)).await;
     world.settle().await;
+    assert_eq!(world.run(before.id()).await, before, "it is not born again");
     assert_eq!((world.applies("net"), world.runs("net").await.len()), (2, 2));
 }
 
@@ -144,12 +146,14 @@ async fn a6_a_run_whose_document_is_still_owed_is_known() {
     world.send_late(Intent::Stack(queued.clone())).await;
     world.settle().await;
     assert_eq!(world.applies("net"), 2);
-    world.send_late(Intent::Stack(queued)).await;
+    let born = world.now();
+    world.advance(60_000);
+    world.send_late(Intent::Stack(queued.clone())).await;
     world.settle().await;
     assert_eq!(world.applies("net"), 2, "it was known");
     world.faults.revive();
     world.quiet_down().await;
-    assert_eq!(world.state("net").await, "FINISHED");
+    assert_eq!(world.run(&run_of(&queued)).await.created_at, born, "it is not born again");
 }
 
 /// Rule A5: nothing depends on the next event coming.

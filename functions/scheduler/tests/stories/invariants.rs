@@ -6,6 +6,7 @@ use crate::world::{REPO, World};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::id::{EventId, RunId, StackId};
 use windlass_core::instance::{Instance, Slot};
+use windlass_core::job::{JobId, Phase};
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
 use windlass_core::run::{Run, SkipReason, State, StateName};
@@ -31,6 +32,8 @@ pub(crate) struct Watch {
     /// Run documents that changed since the last look.
     fresh: Vec<RunId>,
     started: usize,
+    /// The newest push that each stack applied.
+    applied: BTreeMap<StackId, u64>,
     broken: Vec<String>,
 }
 
@@ -195,13 +198,29 @@ impl Watch {
         if self.started == world.started.len() {
             return;
         }
+        let fresh = self.started..;
         self.started = world.started.len();
+        self.no_older_commit_follows_a_newer(&world.started[fresh]);
         let jobs: BTreeSet<_> = world.started.iter().map(|(job, _)| job).collect();
         let once = jobs.len() == world.started.len();
         self.must(once, || format!("2: an attempt was started twice: {:#?}", world.started));
         let digests: BTreeSet<_> = world.applied.iter().collect();
         let once = digests.len() == world.applied.len();
         self.must(once, || format!("2: a plan was applied twice: {:#?}", world.applied));
+    }
+
+    /// What is applied never goes back by itself: only a person may choose an older commit.
+    fn no_older_commit_follows_a_newer(&mut self, started: &[(JobId, String)]) {
+        for (job, _) in started.iter().filter(|(job, _)| job.phase == Phase::Apply) {
+            let active = self.heads.values().filter_map(|head| head.active.as_ref());
+            let Some(run) = active.into_iter().find(|run| *run.id() == job.run) else { continue };
+            let (stack, seq) = (run.stack.clone(), run.new.commit.seq);
+            if run.new.pinned {
+                continue;
+            }
+            let before = self.applied.insert(stack.clone(), seq).unwrap_or(0);
+            self.must(before <= seq, || format!("{stack} applies push {seq} after {before}"));
+        }
     }
 
     /// 4, while things move: whatever can't go on by a message alone is woken by the clock.
@@ -260,7 +279,7 @@ impl Watch {
                 if !waits {
                     broken.push(format!("4: {} of {stack} stays {name}", run.id()));
                 }
-                if self.runs.get(run.id()) != Some(run) {
+                if self.runs.get(run.id()).is_none_or(|stored| !shows(stored, run)) {
                     broken.push(format!("9: the document of {} differs", run.id()));
                 }
             }
@@ -371,6 +390,15 @@ fn follows(from: StateName, to: StateName) -> bool {
             N::Finished | N::Failed | N::Canceled => false,
             N::Discarded | N::Stopped | N::Skipped => false,
         }
+}
+
+/// A document shows its run, but for what only the actor needs while it goes on: when a pointer
+/// was last sent, and which of several parents were heard so far.
+fn shows(stored: &Run, run: &Run) -> bool {
+    let mut same = stored.clone();
+    (same.head_revision, same.pointer_at) = (run.head_revision, run.pointer_at);
+    same.new.waits.clone_from(&run.new.waits);
+    same == *run
 }
 
 /// It ran to its end, or it was not needed: what it stands for is as the dependent expects it.

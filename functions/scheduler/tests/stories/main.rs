@@ -7,5 +7,6 @@ mod flow;
 mod invariants;
 mod rollouts;
 mod scenarios;
+mod simulation;
 mod twice;
 mod world;
