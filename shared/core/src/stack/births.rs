@@ -3,6 +3,7 @@ use super::decide::{Turn, done, stale};
 use super::head::Answer;
 use super::moves::outcome;
 use crate::audit::AuditEntry;
+use crate::definition::StackDef;
 use crate::effect::Effect;
 use crate::id::RunId;
 use crate::rollout::{Heard, Judgement, Outcome, hear, judge};
@@ -31,8 +32,10 @@ impl Turn<'_> {
         }
         let refused = self.lock_refuses(&new);
         self.audit_asking(&new, refused.clone());
+        let here = |def: &StackDef| def.repository == new.repository && def.branch == new.branch;
         if new.kind == RunType::Tracked
             && !new.pinned
+            && self.head.defined.def().is_none_or(here)
             && self.head.tracked.as_ref().is_none_or(|known| known.seq < new.commit.seq)
         {
             self.head.tracked = Some(new.commit.clone());

@@ -7,7 +7,7 @@ use crate::event::{StackEnvelope, StackEvent};
 use crate::id::{RunId, Sha};
 use crate::job::Report;
 use crate::rollout::Heard;
-use crate::run::{Event, NewRun, RunType, StateName};
+use crate::run::{Event, NewRun, Run, RunType, StateName};
 use crate::time::UnixMs;
 
 /// The next head, and what to tell whoever asked.
@@ -146,9 +146,32 @@ impl Turn<'_> {
         if revision <= self.head.defined.revision() {
             return stale("a newer definition is known");
         }
+        let elsewhere =
+            |known: &StackDef| known.repository != def.repository || known.branch != def.branch;
+        // Commits of two branches have no order: what was tracked there is nothing to apply here.
+        if self.head.defined.def().is_some_and(elsewhere) {
+            self.head.tracked = None;
+        }
+        let leaving = matches!(self.head.defined, Defined::Leaving { destroy: true, .. });
         let def = Box::new(def.clone());
         self.head.defined = Defined::Yes { def, commit: commit.clone(), revision };
+        if leaving {
+            self.stay();
+        }
         done(None)
+    }
+
+    /// It is in the definitions again: the destroy that leaving them asked for is not wanted any
+    /// more, as far as nobody has started it.
+    fn stay(&mut self) {
+        let ours = |run: &&Run| run.new.kind == RunType::Destroy && run.new.triggered_by.is_none();
+        let destroys: Vec<RunId> =
+            self.head.open().filter(ours).map(|run| run.id().clone()).collect();
+        for run in destroys {
+            let (by, note) = ("windlass".to_owned(), Some("the stack is defined again".to_owned()));
+            // Refused once a worker has it: then it goes to its end.
+            let _ = self.move_run(&run, &Event::Cancel { by, note });
+        }
     }
 
     /// The stack left the definitions. Open runs go to their end; with `destroy` a last run
@@ -200,3 +223,7 @@ impl Turn<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "define_table.rs"]
+mod tests;

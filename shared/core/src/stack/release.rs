@@ -41,6 +41,7 @@ impl Turn<'_> {
 
     /// A run leaves the queue: its commit is bound and its inputs are frozen here.
     fn start(&mut self, mut run: Run) {
+        self.follow_definition(&mut run);
         if let (RunType::Tracked, false, Some(tracked)) =
             (run.new.kind, run.new.pinned, &self.head.tracked)
             && tracked.seq > run.new.commit.seq
@@ -68,6 +69,18 @@ impl Turn<'_> {
         }
         self.changed = true;
         self.put_back(run);
+    }
+
+    /// A run that was queued before its stack moved to another branch or repository runs there: the
+    /// commit that it was made for is none of this stack's any more.
+    fn follow_definition(&self, run: &mut Run) {
+        let Some(def) = self.head.defined.def() else { return };
+        let moved = run.new.repository != def.repository || run.new.branch != def.branch;
+        if run.new.kind == RunType::Tracked && !run.new.pinned && moved {
+            run.new.repository.clone_from(&def.repository);
+            run.new.branch.clone_from(&def.branch);
+            run.new.commit = self.head.tracked.clone().unwrap_or_default();
+        }
     }
 
     /// Parents' outputs that this stack refers to, or those that are missing. A task goes without.
