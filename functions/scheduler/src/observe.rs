@@ -94,7 +94,11 @@ async fn touches_definitions(
     sha: &Sha,
     files: &Files,
 ) -> Result<bool, Fault> {
-    let root = root_file(deps, repo, sha).await?;
+    let root = match root_file(deps, repo, sha).await {
+        // Not a file that can be read: the administrative run says so, and nothing else waits.
+        Err(fault) if !fault.is_retryable() => return Ok(true),
+        root => root?,
+    };
     Ok(match files {
         Files::Everything => root.is_some(),
         Files::Known(files) => {

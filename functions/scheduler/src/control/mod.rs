@@ -110,8 +110,13 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
         report(deps, &spec, News::Began(step)).await?;
         let started_at = deps.clock.now();
         let done = match job.phase {
-            Phase::Plan => reconcile::plan(deps, &spec).await?,
-            _ => reconcile::apply(deps, &spec).await?,
+            Phase::Plan => reconcile::plan(deps, &spec).await,
+            _ => reconcile::apply(deps, &spec).await,
+        };
+        let done = match done {
+            // What can never succeed ends the run: the next definitions must not wait for it.
+            Err(fault) if !fault.is_retryable() => Done::Faulty { reason: fault.chain() },
+            done => done?,
         };
         let result = result(&spec, step, done, started_at, deps.clock.now());
         cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;

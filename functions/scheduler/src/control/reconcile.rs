@@ -80,6 +80,19 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
         .map_err(|error| Fault::poison_from("the stored plan does not parse", error))?;
     let repo = &spec.repository;
     let known = world::stored(deps, repo).await?;
+    // A plan may have waited for a person while other repositories' definitions went on.
+    let world = world::around(deps, repo).await?;
+    let mut refusals = refused(&diff(&known.definitions, &definitions), &world);
+    for stack in &definitions.stacks {
+        if let Some(other) = world.stacks.get(&stack.slug) {
+            refusals.push(format!("{} is defined by {} by now", stack.slug, other.repository));
+        }
+    }
+    if !refusals.is_empty() {
+        let reason = refusals.join("\n");
+        log(deps, spec, Step::Applying, &reason).await?;
+        return Ok(Done::Faulty { reason });
+    }
     let done = reconcile(deps, repo, spec, &definitions.stacks).await?;
     let revision = done.catalog.revision;
     for (name, index) in &done.indexes {

@@ -136,3 +136,29 @@ stacks:
     assert_eq!(world.states(&["infra-definitions", "network"]).await, ["FINISHED"; 2]);
     assert!(world.repo().await.pending.is_empty());
 }
+
+/// What can't be read at all fails its run; it does not hold up the definitions that mend it.
+#[tokio::test]
+async fn definitions_that_cannot_be_read_hold_up_nothing() {
+    let stack = "{ name: network, project_root: stacks/network, autodeploy: true }";
+    let definitions = format!("version: 1\nstacks: [{stack}]\n");
+    for unreadable in ["windlass.yaml", "stacks/network/windlass.yaml"] {
+        let mut world = World::new();
+        let root = format!("{definitions}include: [\"stacks/**\"]\n");
+        let endless = "#".repeat(3 * 1024 * 1024);
+        world.push("main", &[("windlass.yaml", root.as_str())]).await;
+        world.settle().await;
+        world.push("main", &[(unreadable, endless.as_str())]).await;
+        world.settle().await;
+        assert_eq!(world.states(&["infra-definitions"]).await, ["FAILED"], "{unreadable}");
+        let body = if unreadable == "windlass.yaml" { root.as_str() } else { "stacks: []\n" };
+        world.push("main", &[(unreadable, body), ("stacks/network/main.tf", "#")]).await;
+        world.settle().await;
+        assert_eq!(
+            world.states(&["infra-definitions", "network"]).await,
+            ["FINISHED"; 2],
+            "{unreadable}"
+        );
+        assert!(world.repo().await.pending.is_empty(), "{unreadable}");
+    }
+}
