@@ -186,3 +186,7 @@ impl Turn<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "command_table.rs"]
+mod tests;
