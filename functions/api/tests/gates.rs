@@ -98,6 +98,9 @@ async fn a_link_works_once_and_for_a_minute() {
         link(world.post("/login-links", serde_json::Value::Null).await),
     );
     let nobody = Browser { cookie: String::new(), token: String::new() };
+    // Whoever only looks whether the link is there does not use it up.
+    let look = Request::head(&used).header("host", HOST).body(Body::empty()).unwrap();
+    assert_eq!(world.send(look).await.header("set-cookie"), "");
     let first = nobody.get(&mut world, &used).await;
     assert_eq!(first.status, StatusCode::OK);
     let set = first.header("set-cookie").to_owned();
