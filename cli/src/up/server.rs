@@ -197,8 +197,12 @@ impl Server {
 
     /// What a killed server had in hand comes again at once, and every open stack looks at itself.
     async fn recover(&self, house: &House) -> Result<(), Failure> {
-        let control = keys::first_queue(&keys::CONTROL_POOL.into());
-        for queue in [keys::INTENTS, keys::REPORTS, &control] {
+        let (control, workers) = (keys::CONTROL_POOL.into(), DEFAULT_POOL.into());
+        let control = keys::first_queue(&control);
+        // A pointer may have been on its way to a worker that never got it. One that was claimed
+        // comes again as well, and nobody takes it.
+        let (first, rest) = (keys::first_queue(&workers), keys::rest_queue(&workers));
+        for queue in [keys::INTENTS, keys::REPORTS, &control, &first, &rest] {
             house.store.hand_back_all(queue).await?;
         }
         scheduler::resume_control(&self.deps).await?;
