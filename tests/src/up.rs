@@ -17,6 +17,8 @@ pub struct Up {
     data: PathBuf,
     out: PathBuf,
     err: PathBuf,
+    /// It is over, and the folder may be another server's by now.
+    over: bool,
 }
 
 impl Up {
@@ -37,7 +39,7 @@ impl Up {
         let spawned = command.stdout(file(&out)).stderr(file(&err)).spawn();
         let child = spawned.expect("the program can be started");
         let data = data(child.id());
-        let mut up = Self { child, api: Api::new("127.0.0.1:9", ""), data, out, err };
+        let mut up = Self { child, api: Api::new("127.0.0.1:9", ""), data, out, err, over: false };
         up.api = until("the server to answer", SHORT, || up.found());
         up
     }
@@ -80,13 +82,16 @@ impl Up {
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
+        self.over = true;
     }
     /// Waits for the server's end by itself.
     #[track_caller]
     pub fn ended(&mut self, patience: Duration) -> ExitStatus {
-        until("the server's end", patience, || {
+        let status = until("the server's end", patience, || {
             self.child.try_wait().ok().flatten().ok_or_else(|| "it runs".to_owned())
-        })
+        });
+        self.over = true;
+        status
     }
 
     /// The data folder as it is seen from here.
@@ -128,6 +133,7 @@ impl Up {
             let _ = send(*pid, Signal::SIGKILL);
         }
         let _ = self.child.wait();
+        self.over = true;
     }
     /// `kill -9` of every tool that a worker started, as a power cut would.
     pub fn kill_tools(&self) {
@@ -259,6 +265,10 @@ impl Drop for Up {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.tell_all();
+        }
+        // Workers without a server end by themselves.
+        if self.over {
+            return;
         }
         self.kill_all();
         // Workers that the dead server was just replacing, and what they started.
