@@ -332,3 +332,5 @@ pub const LEASE_IDLE_MS: u64 = 720 * SECOND_MS;
 pub const CONTROL_POLL_MS: u64 = 2 * SECOND_MS;
 /// A READY job that nobody claimed gets its pointer again after this.
 pub const UNCLAIMED_MS: u64 = 60 * SECOND_MS;
+/// The longest that a repeated pointer waits for its next repetition.
+pub const UNCLAIMED_MAX_MS: u64 = 15 * 60 * SECOND_MS;

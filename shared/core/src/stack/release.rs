@@ -2,7 +2,7 @@
 use super::decide::Turn;
 use super::spec;
 use crate::effect::Effect;
-use crate::job::{Input, UNCLAIMED_MS};
+use crate::job::Input;
 use crate::rollout::{Judgement, judge};
 use crate::run::{Commit, Event, FailReason, Run, RunType, State};
 use crate::time::{MINUTE_MS, UnixMs};
@@ -137,7 +137,7 @@ impl Turn<'_> {
             State::Queued if run.new.waits.values().any(|w| w.heard.is_none()) => Some(soon),
             state if state.held().is_some() => Some(soon),
             state if state.job().is_some() => {
-                Some(run.pointer_at.unwrap_or(run.since).plus_ms(UNCLAIMED_MS).max(soon))
+                Some(super::sweep::pointer_again_at(run).max(soon))
             }
             _ => None,
         });

@@ -5,7 +5,7 @@ use super::decide::{Turn, done};
 use super::facts::{Attempted, Record};
 use super::head::Answer;
 use crate::effect::Effect;
-use crate::job::{Claim, JobId, LEASE_MS, UNCLAIMED_MS};
+use crate::job::{Claim, JobId, LEASE_MS, UNCLAIMED_MAX_MS, UNCLAIMED_MS};
 use crate::rollout::Heard;
 use crate::run::{Event, Run};
 use crate::time::{MINUTE_MS, UnixMs};
@@ -28,15 +28,13 @@ pub(super) enum Look {
 pub(super) fn look(
     job: &JobId,
     attempted: &Attempted,
-    pointer_at: UnixMs,
+    again_at: UnixMs,
     silent_since: Option<UnixMs>,
     deadline: UnixMs,
     now: UnixMs,
 ) -> Look {
     let (claim, record, worker_gone, tool_gone) = match attempted {
-        Attempted::Unclaimed if now.since_ms(pointer_at) >= UNCLAIMED_MS => {
-            return Look::PointerAgain;
-        }
+        Attempted::Unclaimed if now >= again_at => return Look::PointerAgain,
         // A tombstone whose news got lost is the withdrawal's own business.
         Attempted::Unclaimed | Attempted::Claimed { claim: Claim::Tombstone { .. }, .. } => {
             return Look::Wait;
@@ -67,6 +65,13 @@ pub(super) fn look(
         return Look::DeclareLost { cause };
     }
     Look::Silence
+}
+
+/// When the pointer of a job that nobody claims goes out again: after a minute, then after twice as
+/// long each time, so that a long queue is not filled with repetitions of itself.
+pub(super) fn pointer_again_at(run: &Run) -> UnixMs {
+    let sent = run.pointer_at.unwrap_or(run.since);
+    sent.plus_ms(sent.since_ms(run.since).clamp(UNCLAIMED_MS, UNCLAIMED_MAX_MS))
 }
 
 /// A worker that is only cut off may still bring its result: it gets a minute after its tool ended.
@@ -106,7 +111,7 @@ impl Turn<'_> {
             _ => pointer_at,
         };
         let deadline = claimed_at.plus_ms(limit_ms);
-        match look(job, &attempted, pointer_at, silent, deadline, self.now) {
+        match look(job, &attempted, pointer_again_at(run), silent, deadline, self.now) {
             Look::Wait => {}
             Look::PointerAgain if canceling => self.owe(Effect::Withdraw { job: job.clone() }),
             Look::PointerAgain => {
@@ -217,8 +222,26 @@ mod tests {
         for (name, phase, attempted, pointer_s, silent_s, deadline, expect) in table {
             let ago = |s: u64| UnixMs(NOW.0 - s * 1_000);
             let silent = silent_s.map(ago);
-            let got = look(&job(phase), &attempted, ago(pointer_s), silent, UnixMs(deadline), NOW);
+            let again_at = ago(pointer_s).plus_ms(UNCLAIMED_MS);
+            let got = look(&job(phase), &attempted, again_at, silent, UnixMs(deadline), NOW);
             assert_eq!(got, expect, "{name}");
         }
+    }
+
+    #[test]
+    fn a_pointer_is_repeated_ever_more_rarely() {
+        let mut run = Run::create(
+            crate::run::NewRun::blank(crate::run::Commit::default()),
+            &"s".into(),
+            &"e".into(),
+            UnixMs(0),
+        );
+        let mut sent_s = Vec::new();
+        for _ in 0..8 {
+            let at = pointer_again_at(&run);
+            sent_s.push(at.0 / 1_000);
+            run.pointer_at = Some(at);
+        }
+        assert_eq!(sent_s, [60, 120, 240, 480, 960, 1_860, 2_760, 3_660]);
     }
 }
