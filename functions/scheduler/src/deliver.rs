@@ -239,6 +239,13 @@ async fn declare_lost(
         }
         if job.phase.repeatable() {
             deps.presence.end_tool(claim).await?;
+        } else if deps.presence.tool(claim).await? == Evidence::Present {
+            // All of its time has passed: it is ended, and seen to have ended, before anybody is
+            // told that the stack is free (rule E1). The sweep looks again.
+            deps.presence.end_tool(claim).await?;
+            if deps.presence.tool(claim).await? == Evidence::Present {
+                return Ok(());
+            }
         }
     }
     let result = JobResult {

@@ -162,3 +162,19 @@ async fn definitions_that_cannot_be_read_hold_up_nothing() {
         assert!(world.repo().await.pending.is_empty(), "{unreadable}");
     }
 }
+
+/// Time alone frees no stack: an apply whose time has passed is ended, and seen to have ended.
+#[tokio::test]
+async fn an_apply_without_a_worker_is_ended_when_its_time_has_passed() {
+    for immortal in [true, false] {
+        let mut world = crate::scenarios::applying().await;
+        world.presence.set_immortal(immortal);
+        world.crew.clear();
+        world.presence.worker_gone(&"w1".into(), "worker w1 was killed by signal 9");
+        world.pass_minutes(60).await;
+        assert!(world.presence.ended().is_empty(), "it has its time");
+        world.pass_minutes(30).await;
+        assert!(!world.presence.ended().is_empty());
+        assert_eq!(world.head("net").await.active.is_some(), immortal);
+    }
+}
