@@ -380,3 +380,7 @@ fn routing<'a>(head: &'a RepoHead, pending: &'a Pending) -> Routing<'a> {
         triggered_by: None,
     }
 }
+
+#[cfg(test)]
+#[path = "decide_table.rs"]
+mod tests;
