@@ -41,6 +41,8 @@ async fn everywhere(Scenario { setup, act }: Scenario) {
     let before = setup().await;
     let mut world = before.fork();
     act(&mut world).await;
+    world.settle_messages().await;
+    world.back_to_work(&before);
     world.quiet_down().await;
     let (expected, calls) = (end(&world).await, world.faults.calls());
     assert!(calls > 10, "the scenario does something");
@@ -57,6 +59,10 @@ async fn everywhere(Scenario { setup, act }: Scenario) {
             }
             world.restart().await;
             world.observe().await.expect("observed");
+            // What the dead process held comes back; then those go on whom the scenario held.
+            world.advance(31_000);
+            world.settle_messages().await;
+            world.back_to_work(&before);
             while world.step().await {
                 watch.expect(&world, &format!("after {strike:?} at {number}")).await;
             }

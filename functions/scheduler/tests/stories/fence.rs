@@ -19,6 +19,8 @@ async fn e1_an_observer_whose_clock_is_ahead_declares_nobody_lost() {
         let _ = scheduler::tick(&world.deps).await;
         world.settle_messages().await;
         assert_eq!(world.result_of(&job).await, None);
+        let active = world.head("net").await.active.expect("it goes on");
+        assert!(active.state.held().is_some_and(|held| held.silent.is_none()), "nor silent");
         world.quiet_down().await;
         assert_eq!(world.state("net").await, "FINISHED");
     }

@@ -104,7 +104,7 @@ async fn d3_a_retried_parent_does_not_release_what_waits_for_another() {
     world.settle().await;
     assert_eq!(world.states(&["p", "q", "c"]).await, ["FAILED", "FAILED", "SKIPPED"]);
     let mut watch = Watch::default();
-    for (stack, c, applies) in [("p", "SKIPPED", 1), ("q", "FINISHED", 2)] {
+    for (stack, c, applies, tries) in [("p", "SKIPPED", 1, 2), ("q", "FINISHED", 2, 3)] {
         world.tools.insert(stack.into(), output("2"));
         let run = world.newest(stack).await.id().clone();
         world.command(stack, Command::Retry { run }).await;
@@ -112,6 +112,7 @@ async fn d3_a_retried_parent_does_not_release_what_waits_for_another() {
             watch.expect(&world, "a retry").await;
         }
         assert_eq!((world.state("c").await.as_str(), world.applies("c")), (c, applies), "{stack}");
+        assert_eq!(world.runs("c").await.len(), tries, "{stack}");
     }
 }
 

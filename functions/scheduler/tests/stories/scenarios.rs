@@ -36,9 +36,9 @@ scenarios! {
         world.command("net", Command::Cancel { run, note: None }).await;
     }
     a_stop_of_a_plan(planning()) |world| {
+        world.crew.clear();
         let run = world.job("net").await.run;
         world.command("net", Command::Stop { run, note: None }).await;
-        world.settle_messages().await;
     }
     a_retry(failed()) |world| {
         world.tools.clear();

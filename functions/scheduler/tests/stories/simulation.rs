@@ -16,7 +16,7 @@ use windlass_core::time::UnixMs;
 use windlass_ports::fake::{Faults, Strike};
 use windlass_ports::{Clock, Delivery};
 
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 12;
 const STEPS: u64 = 250;
 /// Longer than this no tool runs: its worker's own limit ends it.
 const TOOL_MS: u64 = 20 * 60_000;

@@ -19,8 +19,8 @@ fn documents(world: &World) -> BTreeMap<String, Value> {
 }
 
 fn forget(value: &mut Value) {
-    const COUNTS: [&str; 6] =
-        ["revision", "head_revision", "write_id", "recent", "due_minute", "index_revision"];
+    const COUNTS: [&str; 7] =
+        ["revision", "head_revision", "write_id", "recent", "due_minute", "index_revision", "pid"];
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| !COUNTS.contains(&name.as_str()));
@@ -38,6 +38,8 @@ async fn twice(Scenario { setup, act }: Scenario) {
         let mut world = before.fork();
         world.twice = twice;
         act(&mut world).await;
+        world.settle_messages().await;
+        world.back_to_work(&before);
         let mut watch = Watch::default();
         while world.step().await {
             watch.expect(&world, "on the way").await;

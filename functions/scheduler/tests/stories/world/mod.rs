@@ -171,6 +171,13 @@ impl World {
         }
     }
 
+    /// Workers that a scenario held back go on.
+    pub(crate) fn back_to_work(&mut self, before: &World) {
+        if self.crew.is_empty() {
+            self.crew.clone_from(&before.crew);
+        }
+    }
+
     /// Time passes, on both clocks.
     pub(crate) fn advance(&self, ms: u64) {
         self.clock.advance(ms);
