@@ -136,9 +136,7 @@ impl Turn<'_> {
         let runs = self.head.open().filter_map(|run| match &run.state {
             State::Queued if run.new.waits.values().any(|w| w.heard.is_none()) => Some(soon),
             state if state.held().is_some() => Some(soon),
-            state if state.job().is_some() => {
-                Some(super::sweep::pointer_again_at(run).max(soon))
-            }
+            state if state.job().is_some() => Some(super::sweep::pointer_again_at(run).max(soon)),
             _ => None,
         });
         let lock = self.head.lock.as_ref().and_then(|lock| lock.until);
