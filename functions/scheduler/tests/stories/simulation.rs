@@ -143,6 +143,7 @@ impl Sim {
             74..80 => self.person().await,
             80..85 => self.push().await,
             85..88 => self.weather(),
+            88..91 if self.dice.chance(25) => self.drain().await,
             88..91 => self.kill(),
             91..94 => self.late_message().await,
             _ => self.time().await,
@@ -305,6 +306,17 @@ impl Sim {
         format!("kill -9 {worker}, its tool: {tool}")
     }
 
+    /// An operator drains a worker, or takes that back.
+    async fn drain(&mut self) -> String {
+        let workers: Vec<String> = self.world.workers.keys().cloned().collect();
+        let Some(worker) = self.dice.pick(&workers).cloned() else {
+            return "nobody to drain".to_owned();
+        };
+        let on = self.dice.chance(60);
+        self.world.drain(&worker, on).await;
+        format!("drain {worker}: {on}")
+    }
+
     fn alive(&self, worker: &str) -> bool {
         self.world.workers.contains_key(worker)
     }
@@ -391,6 +403,9 @@ impl Sim {
             self.world.end_tool(&claim);
         }
         self.world.crew = self.world.workers.keys().cloned().collect();
+        for worker in self.world.crew.clone() {
+            self.world.drain(&worker, false).await;
+        }
         self.world.crew.push("last".to_owned());
         let mut broken = Vec::new();
         for _ in 0..100 {

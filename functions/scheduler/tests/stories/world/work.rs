@@ -374,6 +374,20 @@ impl World {
         self.settle_messages().await;
     }
 
+    /// An operator marks a worker to drain, or takes the mark away.
+    pub(crate) async fn drain(&self, id: &str, on: bool) {
+        let key = keys::instance(&"default".into(), &id.into());
+        let write_id = self.deps.write_ids.next();
+        let marked = cas::update(&*self.docs, &key, &write_id, |record: Option<&Instance>| {
+            let marked = record.map(|record| match on {
+                true => record.drain("ann", self.now()),
+                false => record.undrain(),
+            });
+            Ok(marked.map_or(Change::Keep(()), |marked| Change::Write(marked, ())))
+        });
+        marked.await.expect("marked");
+    }
+
     /// A living worker renews its lease.
     pub(crate) async fn renew(&mut self, id: &str) {
         let Some(mut worker) = self.workers.remove(id) else { return };
