@@ -19,13 +19,16 @@ pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fa
     }
 }
 
-/// Gives dead letters back, then wakes every group whose minute has passed; cost grows with what is due, not with what exists.
-/// Returns how many.
+/// Gives dead letters back, then wakes every group whose minute has passed; cost grows with what is
+/// due, not with what exists. Returns how many were woken.
 ///
 /// # Errors
 /// `Retryable` when a store is away; what was not woken is still filed.
 pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
-    for queue in [keys::INTENTS, keys::REPORTS] {
+    // A worker's job that nobody claims gets its pointer again; the control plane's own jobs are
+    // never declared lost, so their pointers must not get lost either.
+    let control = keys::first_queue(&keys::CONTROL_POOL.into());
+    for queue in [keys::INTENTS, keys::REPORTS, &control] {
         redrive(deps, queue).await?;
     }
     let now = deps.clock.now();

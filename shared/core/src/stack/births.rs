@@ -43,7 +43,9 @@ impl Turn<'_> {
         if new.kind == RunType::Proposed && !new.drift {
             self.supersede_proposed(&new);
         }
-        self.supersede_definitions();
+        if new.kind == RunType::Tracked {
+            self.supersede_definitions();
+        }
         let mut run = Run::create(new, &self.head.stack, &self.envelope.id, self.now);
         self.hear_parents(&mut run);
         self.changed = true;
