@@ -7,6 +7,7 @@ use adapter_sqlite::Store;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use windlass_ports::clock::SteadyClock;
 use windlass_ports::{Docs as _, Expect};
@@ -122,9 +123,14 @@ fn bare(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 fn updates(conn: &Connection, updates: usize) -> rusqlite::Result<()> {
-    let body = vec![b'y'; BODY_BYTES];
+    let mut body = vec![b'y'; BODY_BYTES];
     for _ in 0..updates {
+        // An update that changes nothing writes nothing, and is no match for one that does.
+        let fresh = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        body.splice(..fresh.len(), fresh);
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         conn.prepare_cached("UPDATE docs SET body = ?1 WHERE key = 'one'")?.execute([&body])?;
         conn.prepare_cached("COMMIT")?.execute([])?;
