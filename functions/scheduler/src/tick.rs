@@ -38,7 +38,8 @@ pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
         if minute > now.minute() {
             break;
         }
-        let id = derive(&["due", &due.key, &due.version.0]);
+        // An id of its own each time: a queue must not take a later wake for one that it knows.
+        let id = derive(&["due", &due.key, &deps.write_ids.next()]);
         wake(deps, group, EventId(id)).await?;
         // Only what was sent is struck; a marker that was filed anew has another version.
         match deps.docs.delete(&due.key, &due.version).await {
