@@ -4,6 +4,7 @@
 //! everything is healed and must come to rest.
 //!
 //! `SIM_SEED=n` runs one seed, `SIM_STEPS=n` that many steps of each.
+use crate::dice::Dice;
 use crate::invariants::Watch;
 use crate::world::{Tool, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,26 +21,6 @@ const SEEDS: u64 = 12;
 const STEPS: u64 = 250;
 /// Longer than this no tool runs: its worker's own limit ends it.
 const TOOL_MS: u64 = 20 * 60_000;
-
-/// SplitMix64: small, and the same everywhere.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let n = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (n ^ (n >> 31)) % sides.max(1)
-    }
-    fn chance(&mut self, percent: u64) -> bool {
-        self.roll(100) < percent
-    }
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
-        let place = self.roll(from.len() as u64);
-        from.get(usize::try_from(place).expect("small"))
-    }
-}
 
 /// One stack as the definitions say it now.
 struct Declared {

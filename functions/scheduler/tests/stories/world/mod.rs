@@ -7,6 +7,7 @@
 mod ask;
 mod gate;
 mod look;
+mod tool;
 mod work;
 
 pub(crate) use ask::one;

@@ -2,17 +2,16 @@
 //!
 //! Every step may be tried again when its call failed: the record is swapped to what it already
 //! is, and claim and result are created under the write id of the first try.
-use super::{Running, World};
+use super::World;
+use super::tool::began;
 use std::sync::Arc;
-use windlass_core::id::{Digest, InstanceId, PoolId};
+use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::instance::{Instance, Refused};
 use windlass_core::job::{
-    Claim, Control, Delta, JobResult, JobSpec, News, OutputInfo, Outputs, Phase, PlanRef, Pointer,
-    ProcessGroup, Report, Step, Verdict,
+    Claim, Control, JobResult, JobSpec, News, Pointer, ProcessGroup, Report, Verdict,
 };
 use windlass_core::keys;
 use windlass_ports::fake::{Faults, Faulty};
-use windlass_ports::presence::Evidence;
 use windlass_ports::{Change, Delivery, Docs, Fault, Outgoing, Queues, cas};
 
 const VISIBILITY_MS: u64 = 60_000;
@@ -294,15 +293,6 @@ impl Worker {
     }
 }
 
-fn began(phase: Phase) -> Step {
-    match phase {
-        Phase::Plan => Step::Planning,
-        Phase::Apply => Step::Applying,
-        Phase::Destroy => Step::Destroying,
-        Phase::Task => Step::Performing,
-    }
-}
-
 impl World {
     pub(crate) fn worker(&mut self, id: &str) -> &mut Worker {
         if !self.workers.contains_key(id) {
@@ -407,62 +397,6 @@ impl World {
         let runs = |claim: &Claim| self.running.iter().any(|running| running.claim == *claim);
         if let Some(claim) = claim.filter(|claim| tool || !runs(claim)) {
             self.end_tool(&claim);
-        }
-    }
-
-    pub(crate) async fn start_tool(&mut self, worker: &str, spec: &JobSpec, claim: &Claim) {
-        self.started.push((spec.id.clone(), worker.to_owned()));
-        self.running.push(Running {
-            stack: spec.stack.clone(),
-            job: spec.id.clone(),
-            claim: claim.clone(),
-            worker: worker.to_owned(),
-            since: windlass_ports::Clock::now(&self.clock),
-        });
-        if let (Phase::Apply, Some(plan)) = (spec.id.phase, &spec.plan) {
-            self.applied.push((spec.stack.clone(), plan.digest.clone()));
-        }
-    }
-
-    /// The tool's process group is empty, and whoever asks is told so.
-    pub(crate) fn end_tool(&mut self, claim: &Claim) {
-        self.running.retain(|running| running.claim != *claim);
-        self.presence.set_tool(claim, Evidence::Gone { cause: "its group is empty".to_owned() });
-    }
-
-    /// What a real worker would put into its result.
-    pub(crate) fn execute(&mut self, spec: &JobSpec) -> JobResult {
-        let tool = self.tools.get(&spec.stack).cloned().unwrap_or_default();
-        let phase = spec.id.phase;
-        let fails = if phase == Phase::Plan { &tool.plan_fails } else { &tool.apply_fails };
-        let verdict = match fails {
-            Some(reason) => Verdict::Failed { step: began(phase), reason: reason.clone() },
-            None => Verdict::Ok,
-        };
-        let digest = Digest::of(format!("{} {}", spec.id, spec.commit).as_bytes());
-        let values = tool.outputs.iter().map(|(name, value)| {
-            let digest = Digest::of(value.as_bytes());
-            (name.clone(), OutputInfo { digest, sensitive: false })
-        });
-        let outputs =
-            Outputs { key: keys::output_values(&spec.stack, &spec.id), values: values.collect() };
-        JobResult {
-            job: spec.id.clone(),
-            stack: spec.stack.clone(),
-            verdict,
-            worker: None,
-            delta: Some(Delta { add: u32::from(!tool.no_changes), change: 0, delete: 0 }),
-            changes: !tool.no_changes,
-            plan: (phase == Phase::Plan)
-                .then(|| PlanRef { key: keys::plan_archive(&spec.id), digest }),
-            changes_key: None,
-            outputs: (phase == Phase::Apply).then_some(outputs),
-            resources_key: None,
-            warnings: vec![],
-            started_at: self.now(),
-            ended_at: self.now(),
-            tool_ms: 1,
-            tool_version: None,
         }
     }
 }
