@@ -28,8 +28,10 @@ use teller::Teller;
 use tokio::runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  windlass demo\n  windlass demo --headless --json\n  windlass \
-                        demo --keep")]
+#[command(
+    after_help = "Examples:\n  windlass demo\n  windlass demo --headless --json\n  windlass \
+                        demo --keep"
+)]
 pub(crate) struct Args {
     /// Ask nothing, open nothing, end with the story
     #[arg(long)]
