@@ -60,6 +60,9 @@ fn a_confirmation_is_of_what_was_looked_at() {
     let refusal = up.confirm_as("bob", &run).expect_err("it has ended");
     assert_eq!(refusal.status, 409, "{refusal:?}");
     assert!(refusal.message.contains("FINISHED"), "it names the state: {refusal:?}");
+    let (code, said) = world.refused(&["run", "confirm", id(&run), "--yes"]);
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("FINISHED"), "{said}");
     let nowhere = up.api.post(
         "/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/confirm",
         &json!({
