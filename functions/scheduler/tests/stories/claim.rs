@@ -41,8 +41,10 @@ async fn b1_a_second_pointer_does_not_make_a_living_worker_lost() {
     world.work_until("w1", |stage| *stage == Stage::Claimed).await;
     duplicate(&world, &world.job("net").await).await;
     world.work("w2").await;
-    world.pass_minutes(1).await;
-    world.renew("w1").await;
+    for _ in 0..3 {
+        world.renew("w1").await;
+        world.pass_minutes(1).await;
+    }
     world.quiet_down().await;
     assert_eq!((attempts(&world).await, world.state("net").await.as_str()), (vec![1], "FINISHED"));
 }
