@@ -68,8 +68,7 @@ async fn a4_a_slow_handler_does_not_strike_what_another_owes() {
     let event = StackEvent::Command { actor: "ann".to_owned(), command: lock() };
     world.tell("net", event).await;
     let locked = world.receive(keys::INTENTS).await.expect("the command");
-    let head = keys::head(&"net".into());
-    let slow = world.stop_before(keys::INTENTS, &locked, (&head, 2)).await;
+    let slow = world.stop_before(keys::INTENTS, &locked, (keys::AUDIT, 1)).await;
     world.advance(31_000);
     world.touch("net").await;
     world.faults.replan(|_, name| {
