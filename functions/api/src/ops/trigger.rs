@@ -6,7 +6,7 @@ use super::{App, Error};
 use crate::v1::{Asked, TaskRequest, TriggerRequest};
 use windlass_core::definition::StackDef;
 use windlass_core::event::{RepoEvent, StackEvent, Trigger};
-use windlass_core::id::{EventId, RunId};
+use windlass_core::id::RunId;
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_core::run::{Commit, NewRun, RunType};
@@ -108,29 +108,8 @@ async fn straight(
         ..new
     };
     tell_stack(app, event.clone(), &head.stack, StackEvent::Queue { run: Box::new(new) }).await?;
-    let run = from_run(app, &id, &event).await?;
-    audit(app, &event, actor, &run).await?;
+    from_run(app, &id, &event).await?;
     Ok(Asked { event: event.0, run: Some(id.0), changed: true, note: None })
-}
-
-async fn audit(
-    app: &App,
-    event: &EventId,
-    actor: &str,
-    run: &windlass_core::run::Run,
-) -> Result<(), Error> {
-    let entry = windlass_core::audit::AuditEntry {
-        id: event.clone(),
-        at: app.now(),
-        actor: actor.to_owned(),
-        action: if run.new.kind == RunType::Task { "task" } else { "trigger" }.to_owned(),
-        stack: Some(run.stack.clone()),
-        run: Some(run.id().clone()),
-        from: None,
-        to: Some(run.state.name().as_str().to_owned()),
-        note: run.new.command.clone(),
-    };
-    super::fleet::record(app, entry).await
 }
 
 fn defined(head: &StackHead) -> Result<&StackDef, Error> {

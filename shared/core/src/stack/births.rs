@@ -77,7 +77,7 @@ impl Turn<'_> {
             run: Some(new.id.clone()),
             from: None,
             to: None,
-            note,
+            note: note.or_else(|| new.command.clone()),
         };
         self.owe(Effect::Audit { entry: Box::new(entry) });
     }
