@@ -55,7 +55,7 @@ impl Prepared {
     pub(crate) fn note(&self, shared: &Shared, spec: &JobSpec) -> String {
         let root = if spec.project_root.is_empty() { "." } else { &spec.project_root };
         let state =
-            if self.state.is_some() { "kept by Windlass" } else { "the code's own backend" };
+            if self.state.is_some() { "kept by Windlass" } else { "in the code's own backend" };
         let names = |env: &Env| env.keys().cloned().collect::<BTreeSet<_>>();
         let names: Vec<String> = names(&self.read).union(&names(&self.write)).cloned().collect();
         let mut note = format!(

@@ -18,8 +18,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
-    let view = ask(context, &args.what).or_else(|failure| by_part(context, &args.what, failure))?;
+    let what = named_in_git(&args.what).unwrap_or_else(|| args.what.clone());
+    let view = ask(context, &what).or_else(|failure| by_part(context, &what, failure))?;
     context.show(&view, |look| output::why(&view, look))
+}
+
+/// `HEAD`, `HEAD~2`: what git calls a commit in the work tree that we stand in.
+fn named_in_git(what: &str) -> Option<String> {
+    let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", what];
+    let out = std::process::Command::new("git").args(words).output();
+    let out = out.ok().filter(|out| what.starts_with("HEAD") && out.status.success())?;
+    Some(String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 fn ask(context: &Context, what: &str) -> Result<WhyView, Failure> {

@@ -109,7 +109,7 @@ fn state_of(run: &RunView) -> (String, Tone, String) {
     }
     let delta = run.delta.filter(|_| run.state != StateName::Failed);
     notes.extend(delta.map(|delta| delta.to_string()));
-    let first_line = |note: &String| note.lines().next().unwrap_or_default().to_owned();
+    let first_line = |note: &String| windlass_core::run::headline(note).to_owned();
     notes.extend(run.note.as_ref().map(first_line));
     (run.state.to_string(), run.state.into(), notes.join("  "))
 }

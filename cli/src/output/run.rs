@@ -137,5 +137,5 @@ pub(crate) fn why(view: &WhyView, look: &Look) -> String {
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+    windlass_core::run::headline(text)
 }

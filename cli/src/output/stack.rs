@@ -78,8 +78,13 @@ pub(crate) fn stack_detail(detail: &StackDetail, look: &Look) -> String {
     fact("pool", detail.worker_pool.clone());
     let deploy = if stack.autodeploy { "by itself" } else { "after a person confirms" };
     fact("applies", deploy.to_owned());
-    let keeps = if detail.manage_state { "Windlass" } else { "the code's own backend" };
-    fact("state kept by", keeps.to_owned());
+    let keeps = match detail.manage_state {
+        true => "kept by Windlass, unless the code names a backend",
+        false => "in the code's own backend",
+    };
+    if detail.defined_by.is_some() {
+        fact("state", keeps.to_owned());
+    }
     if let Some(commit) = &stack.tracked {
         let subject = commit.subject.lines().next().unwrap_or_default();
         fact("tracks", format!("{} {}", short_sha(&commit.sha), plain(subject)));

@@ -78,9 +78,13 @@ async fn serve(global: &Global, config: Config, open: bool) -> Outcome {
         Start::Nothing { repository, proposal } => {
             say(&proposal.text);
             return Err(Failure::usage(format!(
-                "the repository {repository} has no windlass.yaml; above is a proposal ({} \
-                 stacks): --write writes it",
-                proposal.stacks
+                "the repository {repository} has no windlass.yaml in its default branch's newest \
+                 commit; above is a proposal ({}): --write writes it, and what you wrote yourself \
+                 needs only a commit",
+                match proposal.stacks {
+                    1 => "1 stack".to_owned(),
+                    many => format!("{many} stacks"),
+                }
             )));
         }
     };

@@ -64,7 +64,10 @@ fn parse(text: &str) -> Result<RepoArg, Failure> {
             let full = path.canonicalize().map_err(|e| {
                 Failure::usage(format!("there is no folder {}", path.display())).because(e)
             })?;
-            full.to_string_lossy().into_owned()
+            // Anywhere inside a work tree is that repository: one name, whatever folder one is in.
+            let bare = full.join("HEAD").is_file() && full.join("objects").is_dir();
+            let top = full.ancestors().find(|folder| bare || folder.join(".git").exists());
+            top.unwrap_or(&full).to_string_lossy().into_owned()
         }
     };
     let name = name.map_or_else(|| name_of(&origin), str::to_owned);

@@ -133,7 +133,7 @@ pub(super) fn subject(commit: &CommitView) -> &str {
 
 /// What fits into one line of a list.
 pub(super) fn first_line(note: &str) -> &str {
-    note.lines().next().unwrap_or_default().trim_end_matches(':')
+    windlass_core::run::headline(note).trim_end_matches(':')
 }
 
 /// The sentences that explain something, with what they are about.

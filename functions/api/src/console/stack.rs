@@ -258,7 +258,7 @@ fn settings(detail: &StackDetail) -> Markup {
             dt { "Tool" } dd { (detail.tool) @if let Some(version) = &detail.version { " " (version) } }
             dt { "Workspace" } dd { (detail.workspace) }
             dt { "Worker pool" } dd { (detail.worker_pool) }
-            dt { "State" } dd { @if detail.manage_state { "kept by Windlass" } @else { "in its own backend" } }
+            dt { "State" } dd { @if detail.manage_state { "kept by Windlass, unless the code names a backend" } @else { "in its own backend" } }
             @if let Some(sha) = &detail.defined_by { dt { "Defined at" } dd { code { (super::parts::short(sha)) } } }
         }
     }

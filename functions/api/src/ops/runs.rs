@@ -107,7 +107,7 @@ pub(crate) async fn runs(app: &App, query: &RunQuery) -> Result<RunList, Error> 
 }
 
 /// Newest first, below `before`.
-async fn ids(
+pub(super) async fn ids(
     app: &App,
     stack: Option<&str>,
     before: Option<&str>,

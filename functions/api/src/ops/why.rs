@@ -5,9 +5,11 @@ use super::runs::{fresh, load};
 use super::stacks::head_of;
 use super::{App, Error, is_run_id, is_slug};
 use crate::v1::{RolloutView, RunView, WhyLine, WhyView};
+use std::collections::BTreeSet;
+use windlass_core::definition::administrative_slug;
 use windlass_core::id::StackId;
 use windlass_core::rollout::{Outcome, Wait};
-use windlass_core::run::{Run, State};
+use windlass_core::run::{Run, State, headline};
 use windlass_core::stack::StackHead;
 use windlass_core::summary::Summary;
 
@@ -88,7 +90,8 @@ pub(crate) async fn why(app: &App, what: &str) -> Result<WhyView, Error> {
     }
     match commit(app, what).await {
         Ok(found) => {
-            let lines = found.rollouts.iter().rev().flat_map(about_rollout).collect();
+            let mut lines = about_definitions(app, &found.commit.sha, &found.rollouts).await?;
+            lines.extend(found.rollouts.iter().rev().flat_map(about_rollout));
             Ok(WhyView { what: found.commit.sha, kind: "commit".to_owned(), lines })
         }
         Err(Error::NotFound(_)) => {
@@ -233,8 +236,8 @@ async fn about_stack(app: &App, head: &StackHead) -> Result<WhyView, Error> {
             root(&def.project_root)
         )),
         Some(def) => {
-            let auto = if def.autodeploy { "by itself" } else { "once somebody confirms" };
-            line(format!("{slug} is {state}; it applies {auto}."))
+            let auto = if def.autodeploy { "by themselves" } else { "once somebody confirms" };
+            line(format!("{slug} is {state}. Its plans apply {auto}."))
         }
     });
     if let Some(lock) = &head.lock {
@@ -273,6 +276,48 @@ fn root(project_root: &str) -> &str {
     if project_root.is_empty() { "the repository's root" } else { project_root }
 }
 
+/// Of how many runs of an administrative stack the commit's own is looked for.
+const DEFINITION_RUNS_MAX: usize = 200;
+
+/// What became of the definitions of this commit, where it brought new ones: until they are
+/// applied, the last good ones route it.
+async fn about_definitions(
+    app: &App,
+    sha: &str,
+    rollouts: &[RolloutView],
+) -> Result<Vec<WhyLine>, Error> {
+    let repos: BTreeSet<&str> = rollouts.iter().map(|r| r.repository.as_str()).collect();
+    let mut lines = Vec::new();
+    for repo in repos {
+        let slug = administrative_slug(&repo.into());
+        if head_of(app, slug.as_str()).await.is_err() {
+            continue;
+        }
+        let ids = super::runs::ids(app, Some(slug.as_str()), None, DEFINITION_RUNS_MAX).await?;
+        for id in ids.iter().rev() {
+            let Some(run) = load(app, id).await? else { continue };
+            if run.new.commit.sha.as_str() != sha || run.superseded_by.is_some() {
+                continue;
+            }
+            let state = run.state.name();
+            let text = match &run.state {
+                State::Finished => format!("Its definitions are applied ({slug} is {state})."),
+                State::Unconfirmed { .. } => format!(
+                    "Its definitions wait for somebody: windlass run confirm {id}. Until then the \
+                     last ones stay."
+                ),
+                State::Failed { reason } => format!(
+                    "Its definitions are not applied, the last good ones stay: {}.",
+                    unstop(&reason.to_string())
+                ),
+                _ => format!("Its definitions are on their way ({slug} is {state})."),
+            };
+            lines.push(WhyLine { at: Some(run.since.rfc3339()), ..line_of(&run, text) });
+        }
+    }
+    Ok(lines)
+}
+
 fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
     let (repo, branch) = (&rollout.repository, &rollout.branch);
     let came = match &rollout.triggered_by {
@@ -307,5 +352,5 @@ fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
 
 /// Without its full stop, so that it fits into a sentence; only its first line.
 fn unstop(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_end_matches(['.', ':'])
+    headline(text).trim_end_matches(['.', ':'])
 }

@@ -119,7 +119,7 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
         |_: Option<&Stored>| Ok(Change::Write(stored.clone(), ())),
     )
     .await?;
-    let text = format!("{} stacks are defined by {}", now_count(&stored), spec.commit.short());
+    let text = format!("stacks defined by {}: {}", spec.commit.short(), now_count(&stored));
     log(deps, spec, Step::Applying, &text).await?;
     Ok(Done::Applied)
 }

@@ -10,7 +10,7 @@ mod state;
 pub use event::{Event, Refused};
 pub use gate::{Gate, gate};
 pub use next::next;
-pub use reason::{FailReason, SkipReason};
+pub use reason::{FailReason, SkipReason, headline};
 pub use state::{Ending, Held, JobRef, Planned, State, StateName, Stop};
 
 use crate::id::{EventId, RepoName, RolloutId, RunId, Sha, StackId};

@@ -63,6 +63,37 @@ impl fmt::Display for SkipReason {
     }
 }
 
+/// What fits into one line of a text: its first line, or, if that only announces (it ends with a
+/// colon), the line that it announces.
+#[must_use]
+pub fn headline(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    match lines.next() {
+        Some(first) if first.ends_with(':') => lines.next().unwrap_or(first),
+        first => first.unwrap_or_default(),
+    }
+}
+
 fn list(stacks: &[StackId]) -> String {
     stacks.iter().map(|s| s.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_headline_is_what_a_text_says_and_not_its_announcement() {
+        #[rustfmt::skip]
+        let table = [
+            ("",                                         ""),
+            ("it failed",                                "it failed"),
+            ("it failed\nat length",                     "it failed"),
+            ("`init` failed:\n\n  Error: no such thing",  "Error: no such thing"),
+            ("`init` failed:",                           "`init` failed:"),
+        ];
+        for (text, expect) in table {
+            assert_eq!(headline(text), expect, "{text}");
+        }
+    }
 }
