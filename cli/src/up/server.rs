@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use windlass_core::keys;
 use windlass_definitions::DEFAULT_POOL;
 use windlass_ports::clock::{SteadyClock, SystemClock};
+use windlass_ports::forge::{NoArchive, NoForge};
 use windlass_ports::{Blobs, Clock, Docs, Queues, Secrets};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -156,6 +157,8 @@ impl Server {
             secrets: house.secrets.clone(),
             presence: Arc::new(MachinePresence::new(roster.clone())),
             source: house.mirrors.clone(),
+            forge: Arc::new(NoForge),
+            archive: Arc::new(NoArchive),
             clock: clock.clone(),
             write_ids: Arc::new(WriteIds::new(random_hex(8)?)),
             repositories: Arc::new(repositories.clone()),

@@ -189,6 +189,9 @@ async fn put_rollout(deps: &Deps, rollout: &Rollout) -> Result<(), Fault> {
 async fn send_job(deps: &Deps, spec: &JobSpec) -> Result<(), Fault> {
     let key = keys::job_spec(&spec.id);
     cas::create(&*deps.docs, &key, &deps.write_ids.next(), spec).await?;
+    if spec.pool.as_str() != keys::CONTROL_POOL {
+        deps.archive.ensure(&spec.repository, &spec.commit).await?;
+    }
     let pointer = Pointer { job: spec.id.clone(), stack: spec.stack.clone() };
     send_pointer(deps, pointer, &spec.pool, spec.class).await
 }

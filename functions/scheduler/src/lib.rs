@@ -26,7 +26,7 @@ pub use write_ids::WriteIds;
 
 use std::sync::Arc;
 use windlass_core::id::RepoName;
-use windlass_ports::{Blobs, Clock, Docs, Presence, Queues, Secrets, Source};
+use windlass_ports::{Archive, Blobs, Clock, Docs, Forge, Presence, Queues, Secrets, Source};
 
 /// A repository that this installation serves. The first one owns the root space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ pub struct Deps {
     pub secrets: Arc<dyn Secrets>,
     pub presence: Arc<dyn Presence>,
     pub source: Arc<dyn Source>,
+    /// Where commit statuses go.
+    pub forge: Arc<dyn Forge>,
+    /// Code for workers that can't reach the source themselves.
+    pub archive: Arc<dyn Archive>,
     pub clock: Arc<dyn Clock>,
     pub write_ids: Arc<WriteIds>,
     pub repositories: Arc<Vec<Repository>>,

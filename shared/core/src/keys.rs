@@ -117,6 +117,27 @@ pub fn parse_due(key: &str) -> Option<(u64, &str)> {
     let (minute, group) = key.strip_prefix(DUE)?.split_once('/')?;
     Some((minute.parse().ok()?, group))
 }
+/// What a forge sent: its body lies where the tick looks, in the minute after which somebody has to
+/// ask what became of it; deleted once its outcome is known (rule W1).
+#[must_use]
+pub fn delivery_body(minute: u64, delivery: &str) -> String {
+    due(minute, &delivery_group(delivery))
+}
+/// The group under which a delivery's body waits: `delivery:<id>`.
+#[must_use]
+pub fn delivery_group(delivery: &str) -> String {
+    format!("delivery:{delivery}")
+}
+/// That a delivery was taken: written after its pointer was queued.
+#[must_use]
+pub fn delivery_mark(delivery: &str) -> String {
+    format!("deliveries/{delivery}/seen")
+}
+/// What became of a delivery: written once.
+#[must_use]
+pub fn delivery_outcome(delivery: &str) -> String {
+    format!("deliveries/{delivery}/outcome")
+}
 pub const AUDIT: &str = "audit/";
 #[must_use]
 pub fn audit(at: crate::time::UnixMs, id: &EventId) -> String {
@@ -155,6 +176,16 @@ pub fn log_part(job: &JobId, step: crate::job::Step, offset: u64) -> String {
 #[must_use]
 pub fn run_logs(run: &RunId) -> String {
     format!("logs/{run}/")
+}
+/// A commit's code, for workers that hold no key to the forge.
+#[must_use]
+pub fn code_archive(repo: &RepoName, sha: &crate::id::Sha) -> String {
+    format!("archives/{repo}/{sha}.tar.gz")
+}
+/// A stack's managed state: plain Terraform state.
+#[must_use]
+pub fn state(stack: &StackId) -> String {
+    format!("state/{stack}/terraform.tfstate")
 }
 /// Work tree and plan, handed from plan to apply; deleted when the run ends.
 #[must_use]

@@ -22,6 +22,66 @@ pub struct CommitInfo {
     pub at_ms: u64,
 }
 
+/// How a run stands, told where people look at its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitStatus {
+    pub repo: RepoName,
+    pub sha: Sha,
+    /// One line per stack: `windlass/<stack>`. A later status of one context replaces an earlier.
+    pub context: String,
+    pub state: StatusState,
+    /// At most 140 characters (GitHub's bound).
+    pub description: String,
+    /// Where to read on.
+    pub target_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusState {
+    Pending,
+    Success,
+    Failure,
+    /// Not the code's fault: a worker was lost, a person stopped it.
+    Error,
+}
+
+/// Where people talk about code: told how its runs stand.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// Telling twice is harmless. A limit of the forge's is `Retryable`, and the adapter keeps
+    /// silent until it has passed.
+    async fn set_status(&self, status: &CommitStatus) -> Result<(), Fault>;
+}
+
+/// A repository that nobody talks about: every word succeeds and is not said.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoForge;
+
+#[async_trait]
+impl Forge for NoForge {
+    async fn set_status(&self, _status: &CommitStatus) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// The code of a commit where workers can fetch it: they hold no key to the forge.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// Makes it so, once per commit; before a job's pointer is sent.
+    async fn ensure(&self, repo: &RepoName, sha: &Sha) -> Result<(), Fault>;
+}
+
+/// Workers on this machine read the mirrors themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoArchive;
+
+#[async_trait]
+impl Archive for NoArchive {
+    async fn ensure(&self, _repo: &RepoName, _sha: &Sha) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 #[async_trait]
 pub trait Source: Send + Sync {
     /// All branches and their heads, fresh.

@@ -17,7 +17,7 @@ pub use cas::Change;
 pub use clock::Clock;
 pub use docs::{Docs, Expect, Found, Listed, PutError, Version};
 pub use fault::Fault;
-pub use forge::{ChangedFiles, Source};
+pub use forge::{Archive, ChangedFiles, CommitStatus, Forge, Source, StatusState};
 pub use presence::{Evidence, Presence};
 pub use queues::{Delivery, Outgoing, Queues};
 pub use secrets::Secrets;

@@ -9,6 +9,10 @@ pub const SECRET_CHARS_MIN: usize = 5;
 pub trait Secrets: Send + Sync {
     /// The value under this name (`cluster/token`), or None.
     async fn get(&self, name: &str) -> Result<Option<String>, Fault>;
+    /// The same past any cache: what `get` gave may have been rotated since.
+    async fn fresh(&self, name: &str) -> Result<Option<String>, Fault> {
+        self.get(name).await
+    }
     /// Refuses (as `Poison`) values under [`SECRET_CHARS_MIN`] characters.
     async fn set(&self, name: &str, value: &str) -> Result<(), Fault>;
     async fn remove(&self, name: &str) -> Result<bool, Fault>;

@@ -24,6 +24,7 @@ use windlass_core::time::UnixMs;
 use windlass_ports::fake::{
     FakeClock, FakePresence, FakeSource, MemBlobs, MemDocs, MemQueues, MemSecrets,
 };
+use windlass_ports::forge::{NoArchive, NoForge};
 use windlass_ports::{Clock, Fault, Queues, cas};
 
 pub(crate) const REPO: &str = "infra";
@@ -111,6 +112,8 @@ impl World {
             secrets: secrets.clone(),
             presence: Arc::new(FakePresence::new()),
             source: source.clone(),
+            forge: Arc::new(NoForge),
+            archive: Arc::new(NoArchive),
             clock: clock.shared(),
             write_ids: Arc::new(WriteIds::new("process-1")),
             repositories: Arc::new(vec![Repository {

@@ -23,6 +23,7 @@ use windlass_core::time::UnixMs;
 use windlass_ports::fake::{
     FakeClock, FakePresence, FakeSource, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets,
 };
+use windlass_ports::forge::{NoArchive, NoForge};
 use windlass_ports::{Clock, Delivery, Queues};
 
 pub(crate) const REPO: &str = "infra";
@@ -142,6 +143,8 @@ impl World {
             secrets: Arc::new(MemSecrets::new()),
             presence: Arc::new(Faulty::new(presence.clone(), &faults)),
             source: Arc::new(Faulty::new(source.clone(), &faults)),
+            forge: Arc::new(NoForge),
+            archive: Arc::new(NoArchive),
             clock: wall.shared(),
             write_ids: Arc::new(WriteIds::new("process-1")),
             repositories: Arc::new(vec![Repository {

@@ -1,0 +1,1 @@
+//! Finds the stacks whose drift detection is due.

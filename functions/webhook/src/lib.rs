@@ -1,0 +1,1 @@
+//! Takes GitHub deliveries: verify, store, queue, mark, answer.

@@ -1,0 +1,1 @@
+//! GitHub over HTTP: commits and what they change, archives, commit statuses.

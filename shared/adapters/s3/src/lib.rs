@@ -1,0 +1,1 @@
+//! Docs and Blobs in one bucket: conditional writes.

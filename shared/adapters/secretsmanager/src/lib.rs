@@ -1,0 +1,1 @@
+//! Secrets in Secrets Manager, by name or ARN.
