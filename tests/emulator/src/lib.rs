@@ -1,1 +1,126 @@
 //! A real AWS API server on this machine, with corrections, faults and a record of every call.
+//!
+//! The server is moto behind `launcher/serve.py`: one request at a time, so that conditional
+//! writes are atomic; SQS keeps what AWS promises of order, deduplication and receipts; a test may
+//! make chosen calls fail, and read afterwards who called what. Nothing here links an SDK.
+//!
+//! - [`Emulator`]: a running server; it ends with the value, or with this process.
+//! - [`fault`]: what may go wrong on purpose.
+//! - [`calls`]: what was asked, by whom.
+//! - [`venv`]: Python environments from pinned requirements, made once per machine.
+pub mod calls;
+pub mod fault;
+pub mod venv;
+
+pub use calls::{Call, Price};
+pub use fault::{Fault, When};
+
+use anyhow::{Context as _, Result};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The account that the server pretends to be.
+pub const ACCOUNT: &str = "123456789012";
+pub const REGION: &str = "us-east-1";
+
+/// A running server.
+pub struct Emulator {
+    child: Child,
+    /// The server ends when this does, however we end.
+    _lifeline: Option<ChildStdin>,
+    endpoint: String,
+    agent: ureq::Agent,
+}
+
+impl Emulator {
+    /// One of its own, for a story that sets faults or counts calls.
+    ///
+    /// # Errors
+    /// When there is no Python, or what it needs can't be installed.
+    pub fn start() -> Result<Self> {
+        let bin = venv::ensure("requirements.txt")?;
+        let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("launcher/serve.py");
+        let mut child = Command::new(bin.join("python"))
+            .arg(&launcher)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env_remove("AWS_PROFILE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the AWS API server can't be started")?;
+        let lifeline = child.stdin.take();
+        let mut said = String::new();
+        let out = child.stdout.take().context("the server has no output")?;
+        BufReader::new(out).read_line(&mut said).context("the server says no port")?;
+        let port: u16 = said.trim().parse().with_context(|| {
+            format!("the AWS API server did not start; it said `{}`", said.trim())
+        })?;
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        Ok(Self { child, _lifeline: lifeline, endpoint, agent: config.into() })
+    }
+
+    /// One server for all tests of this process that keep to names of their own. It goes with the
+    /// last of them.
+    ///
+    /// # Panics
+    /// As [`Emulator::start`] fails.
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Emulator>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let started = Arc::new(Self::start().expect("an AWS API server"));
+        *shared = Arc::downgrade(&started);
+        started
+    }
+
+    /// `http://127.0.0.1:PORT`, for every service.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What a process needs to talk to it as `caller`, the name under which its calls are
+    /// recorded.
+    #[must_use]
+    pub fn env(&self, caller: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", caller.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "not-a-secret".to_owned()),
+        ]
+    }
+
+    /// What the URL of a queue begins with when its name begins with `prefix`.
+    #[must_use]
+    pub fn queue_url_prefix(&self, prefix: &str) -> String {
+        format!("{}/{ACCOUNT}/{prefix}", self.endpoint)
+    }
+
+    fn ask(&self, path: &str) -> Result<serde_json::Value> {
+        let url = format!("{}/_emulator/{path}", self.endpoint);
+        let mut answer = self.agent.get(&url).call().context("the AWS API server is away")?;
+        serde_json::from_reader(answer.body_mut().as_reader()).context("no JSON")
+    }
+
+    fn tell(&self, path: &str, body: &serde_json::Value) -> Result<()> {
+        let url = format!("{}/_emulator/{path}", self.endpoint);
+        let sent = self.agent.post(&url).send(body.to_string());
+        let answer = sent.context("the AWS API server is away")?;
+        anyhow::ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

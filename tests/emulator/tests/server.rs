@@ -1,0 +1,62 @@
+//! The server's own promises: calls are written down under their caller's name, faults strike what
+//! they were set for, before or after the effect.
+use emulator::{Emulator, Fault, Price, REGION, When};
+
+struct Client<'a> {
+    server: &'a Emulator,
+    agent: ureq::Agent,
+}
+
+impl Client<'_> {
+    /// The status of one S3 request; 0 when the connection was cut.
+    fn s3(&self, method: &str, path: &str) -> u16 {
+        let credential = format!("Credential=fn-tester/20260101/{REGION}/s3/aws4_request");
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/{path}", self.server.endpoint()))
+            .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, Signature=0"))
+            .body(if path.contains('/') && method == "PUT" { "body" } else { "" })
+            .expect("a request");
+        self.agent.run(request).map_or(0, |answer| answer.status().as_u16())
+    }
+}
+
+#[test]
+fn faults_strike_what_they_were_set_for_and_every_call_is_written_down() {
+    let server = Emulator::start().unwrap();
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let client = Client { server: &server, agent: config.into() };
+    assert_eq!(client.s3("PUT", "bucket"), 200);
+    server.forget_calls().unwrap();
+
+    let put = |when, status| Fault {
+        service: Some("s3".into()),
+        action: Some("PutObject".into()),
+        when,
+        status: Some(status),
+        times: Some(1),
+        ..Fault::default()
+    };
+    // What the caller sees, and whether it happened.
+    for (key, when, status, happened) in [
+        ("a", When::Before, 503, false),
+        ("b", When::After, 500, true),
+        ("c", When::Before, 0, false),
+        ("d", When::After, 0, true),
+    ] {
+        server.set_faults(&[put(when, status)]).unwrap();
+        assert_eq!(client.s3("PUT", &format!("bucket/{key}")), status, "{key}");
+        assert_eq!(server.struck().unwrap(), [1], "{key}");
+        let there = client.s3("GET", &format!("bucket/{key}")) == 200;
+        assert_eq!(there, happened, "{key}");
+        assert_eq!(client.s3("PUT", &format!("bucket/{key}")), 200, "{key}: only once");
+    }
+
+    let calls = server.calls().unwrap();
+    let first = &calls[0];
+    assert_eq!((first.caller.as_str(), first.service.as_str()), ("fn-tester", "s3"));
+    assert_eq!((first.action.as_str(), first.resource.as_str()), ("PutObject", "bucket/a"));
+    assert_eq!((first.status, first.price), (503, Price::Put));
+    let gets = calls.iter().filter(|call| call.action == "GetObject");
+    assert!(gets.clone().all(|call| call.price == Price::Get) && gets.count() == 4);
+}
