@@ -5,12 +5,16 @@
 //! - [`binary`]: the program, built once.
 //! - [`repo`]: a Git repository that a story commits to.
 //! - [`tool`]: the wrapper that is the first `terraform` on PATH; gates that hold it at a phase.
-//! - [`world`], [`up`], [`http`]: one server with its workers, its API, its deaths and returns.
+//! - [`world`], [`up`], [`http`]: a control plane with its workers, its API, its deaths and returns.
+//! - [`place`]: what a story needs of where it is told; [`local`] is one machine.
 //! - [`proofs`]: what must be true of every world at its end.
 //! - [`browser`]: a headless Chromium.
 pub mod binary;
 pub mod browser;
 pub mod http;
+pub mod local;
+pub mod place;
+pub mod process;
 pub mod proofs;
 pub mod repo;
 pub mod tool;
@@ -19,6 +23,7 @@ pub mod wait;
 pub mod world;
 
 pub use http::{Api, Refusal};
+pub use local::Server;
 pub use repo::Repo;
 pub use tool::{Call, Gate, Tool};
 pub use up::Up;

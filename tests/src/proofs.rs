@@ -80,7 +80,7 @@ impl World {
             blocking.find(worked).is_some_and(|run| run["state"] == "FINISHED")
         };
         for stack in stacks.collect::<BTreeSet<_>>() {
-            if !newest_finished(stack) || !self.state_file(stack).exists() {
+            if !newest_finished(stack) || self.state(stack).is_none() {
                 continue;
             }
             let real = self.real_state(stack);
@@ -119,9 +119,10 @@ impl World {
     #[track_caller]
     pub fn real_state(&self, stack: &str) -> Value {
         let scratch = tempfile::tempdir_in(self.folder()).expect("a scratch folder");
+        let state = self.state(stack).unwrap_or_else(|| panic!("{stack} has no state"));
         let output = Command::new(&self.tool.real)
             .args(["show", "-json"])
-            .arg(self.state_file(stack))
+            .arg(state)
             .current_dir(scratch.path())
             .env_remove("TF_CLI_CONFIG_FILE")
             .output()

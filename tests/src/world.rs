@@ -1,10 +1,11 @@
-//! One story's world: a repository, a wrapped tool, a data folder, all in a folder that goes at the
-//! end.
+//! One story's world: a repository, a wrapped tool and a place for the control plane, all in a folder
+//! that goes at the end.
 use crate::binary::windlass;
+use crate::local::Machine;
+use crate::place::{Death, Place};
 use crate::repo::Repo;
 use crate::tool::{Gate, Tool};
 use crate::up::Up;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,25 +14,26 @@ use tempfile::TempDir;
 pub struct World {
     pub repo: Repo,
     pub tool: Tool,
+    /// What the place keeps on this machine.
     pub data: PathBuf,
+    place: Box<dyn Place>,
     temp: TempDir,
 }
 
 impl World {
-    /// With an empty repository called `infra`.
-    pub fn new() -> Self {
-        Self::with_tool("terraform")
+    /// On this machine, with an empty repository called `infra`. The only tool has this name.
+    pub fn local(tool: &str) -> Self {
+        Self::at(tool, |root| Box::new(Machine { data: root.join("data") }))
     }
 
-    /// On a machine whose only tool has this name.
-    pub fn with_tool(name: &str) -> Self {
+    fn at(tool: &str, place: impl FnOnce(&Path) -> Box<dyn Place>) -> Self {
         let temp = tempfile::Builder::new().prefix("windlass-e2e-").tempdir();
         let temp = temp.expect("a temporary folder");
         let root = temp.path();
         std::fs::create_dir(root.join("home")).expect("a home");
         let repo = Repo::create(&root.join("infra"));
-        let tool = Tool::wrap(&root.join("tool"), name);
-        Self { repo, tool, data: root.join("data"), temp }
+        let tool = Tool::wrap(&root.join("tool"), tool);
+        Self { repo, tool, data: root.join("data"), place: place(root), temp }
     }
 
     pub fn folder(&self) -> &Path {
@@ -44,13 +46,13 @@ impl World {
         command
             .env("PATH", self.tool.path())
             .env("HOME", self.folder().join("home"))
-            .env("WINDLASS_DATA", &self.data)
             .env_remove("XDG_DATA_HOME")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());
         if std::env::var_os("TF_CLI_CONFIG_FILE").is_some_and(|file| !Path::new(&file).exists()) {
             command.env_remove("TF_CLI_CONFIG_FILE");
         }
+        self.place.point(&mut command);
         command
     }
 
@@ -59,56 +61,32 @@ impl World {
         self.windlass().args(words).output().expect("the program can be started")
     }
 
-    /// `up`, which is expected to refuse: its exit code and what it said on stderr.
+    /// A command line that is expected to be refused: its exit code and what it said on stderr.
     pub fn refused(&self, words: &[&str]) -> (i32, String) {
         let output = self.cli(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap_or(-1), said)
     }
 
-    /// The words of `up` for this world.
-    pub fn up_words(&self, workers: u16) -> Vec<OsString> {
-        let words = ["up", "--port", "0", "--workers", &workers.to_string(), "--data"];
-        let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
-        words.extend([self.data.clone().into(), "--repo".into(), self.repo.folder.clone().into()]);
-        words
-    }
-
-    /// A command that becomes the program, with the data folder on a file system of its own:
-    /// mounted by `mount` words, seen by that process alone. None where users may not do that.
-    pub fn mounted(&self, options: &str, workers: u16) -> Option<Command> {
-        let enter = ["--user", "--map-root-user", "--mount"];
-        let may = Command::new("unshare").args(enter).arg("true").output();
-        if !may.is_ok_and(|answer| answer.status.success()) {
-            println!("left out: this system gives no mount namespace to its users");
-            return None;
-        }
-        std::fs::create_dir_all(&self.data).expect("a folder to mount on");
-        let words = self.windlass();
-        let start = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
-        let program = words.get_program().to_owned();
-        let mut command = Command::new("unshare");
-        command.args(enter).args(["sh", "-c", start, "sh", options]).arg(&self.data).arg(program);
-        command.args(self.up_words(workers));
-        for (name, value) in words.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.stdin(Stdio::null());
-        Some(command)
-    }
-
-    /// A running server.
+    /// A running control plane; the same again if it was killed.
     #[track_caller]
     pub fn up(&self, workers: u16) -> Up {
-        Up::start(self, workers)
+        self.place.start(self, workers)
     }
 
-    /// The managed state of a stack.
-    pub fn state_file(&self, stack: &str) -> PathBuf {
-        self.data.join("state").join(stack).join("terraform.tfstate")
+    /// A file with the managed state of a stack, if it has one.
+    pub fn state(&self, stack: &str) -> Option<PathBuf> {
+        self.place.state(stack)
+    }
+
+    /// Everything that is kept, by name, but for what may hold secrets.
+    pub fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        self.place.kept()
+    }
+
+    /// How a run says that its worker died.
+    pub fn cause(&self, death: Death) -> &'static str {
+        self.place.cause(death)
     }
 
     /// Definitions with these stacks; each is its keys beside `name` and `project_root`.
@@ -141,12 +119,6 @@ impl World {
         );
         self.repo.write(&format!("stacks/{stack}/main.tf"), text);
         self
-    }
-}
-
-impl Default for World {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,13 +1,13 @@
-//! Stories of one machine: real Git, the real tool, real processes that are killed for real.
-mod confirm;
-mod definitions;
-mod flow;
-mod hooks;
-mod kill_both;
-mod kill_server;
-mod kill_worker;
-mod phases;
-mod repositories;
-mod runs;
+//! One machine: the stories that every place shares, and those that only `windlass up` has.
+//!
+//! - [`start`]: refusals of `up` itself, and its data folder on a full or read-only disk. On AWS
+//!   there is neither a folder nor a disk; what a deployment refuses is told there.
+//! - [`stop`]: Ctrl-C. Nobody interrupts a control plane of functions.
 mod start;
 mod stop;
+#[path = "../stories/mod.rs"]
+mod stories;
+
+fn world(tool: &str) -> e2e::World {
+    e2e::World::local(tool)
+}

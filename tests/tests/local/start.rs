@@ -1,5 +1,5 @@
 //! Starts that must be refused with a sentence, and a disk that is full for a while.
-use e2e::{LONG, Up, World, until};
+use e2e::{LONG, Server, until};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ fn said(command: &mut Command) -> (Option<i32>, String) {
 
 #[test]
 fn a_machine_without_git_or_tool_is_told_what_to_install() {
-    let world = World::new();
+    let world = crate::world("terraform");
     world.define(&[]).repo.commit("Nothing yet");
     let programs = world.folder().join("programs");
     fs::create_dir(&programs).expect("a folder");
@@ -36,7 +36,7 @@ fn a_machine_without_git_or_tool_is_told_what_to_install() {
 
 #[test]
 fn a_data_folder_that_is_read_only_or_full_is_refused() {
-    let world = World::new();
+    let world = crate::world("terraform");
     world.define(&[]).repo.commit("Nothing yet");
     #[rustfmt::skip]
     let table = [
@@ -54,7 +54,7 @@ fn a_data_folder_that_is_read_only_or_full_is_refused() {
 
 #[test]
 fn a_disk_that_is_full_for_a_while_loses_nothing() {
-    let world = World::new();
+    let world = crate::world("terraform");
     world.define(&[("one", "autodeploy: true")]).code("one", "first");
     let sha = world.repo.commit("One stack");
     let Some(command) = world.mounted("size=48m", 1) else { return };
@@ -63,10 +63,10 @@ fn a_disk_that_is_full_for_a_while_loses_nothing() {
         let root = std::path::PathBuf::from(format!("/proc/{pid}/root"));
         root.join(data.strip_prefix("/").unwrap_or(&data))
     };
-    let up = Up::spawn(&world, command, inside);
+    let mut up = Server::spawn(&world, command, inside);
     up.reaches("one", &sha, "FINISHED");
 
-    let filler = up.data().join("filler");
+    let filler = up.server().data().join("filler");
     let full = Command::new("sh")
         .args([OsStr::new("-c"), OsStr::new("cat /dev/zero >\"$1\""), OsStr::new("sh")])
         .arg(&filler)

@@ -71,7 +71,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(moments: &[Moment]) -> Self {
-        let world = World::new();
+        let world = crate::world("terraform");
         let mut gates = Vec::new();
         let mut stacks = Vec::new();
         for moment in moments {

@@ -1,13 +1,12 @@
 //! Code and settings that can't work: each run fails, with its cause in a sentence, and never
 //! hangs; its neighbours don't notice.
-use e2e::World;
 use e2e::proofs::Times;
 use e2e::up::id;
 use std::os::unix::fs::symlink;
 
 #[test]
 fn each_kind_of_bad_code_fails_its_own_run_with_a_sentence() {
-    let world = World::new();
+    let world = crate::world("terraform");
     #[rustfmt::skip]
     let table = [
         // stack,            its keys,                                              what the note says

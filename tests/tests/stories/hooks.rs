@@ -1,5 +1,6 @@
 //! Hooks that misbehave.
-use e2e::up::{Up, brief, id, peak_kb};
+use e2e::process::peak_kb;
+use e2e::up::{Up, brief, id};
 use e2e::{LONG, World, until};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ const STORED_BYTES_MAX: usize = 20 * 1024 * 1024 + 64 * 1024;
 const WORKER_KB_MAX: u64 = 150_000;
 
 fn one_stack(keys: &str) -> (World, Up, String) {
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("one", keys)]).code("one", "x").repo.commit("One stack");
     let up = world.up(1);
     (world, up, sha)
@@ -53,8 +54,8 @@ fn a_hook_that_prints_without_end_is_cut_and_costs_no_memory() {
     }
     let between = log.lines().find(|line| line.contains("cut") || line.contains("left out"));
     assert!(between.is_some(), "a line says what is missing");
-    for (name, pid) in workers.iter().map(|(n, p)| (n.as_str(), *p)).chain([("server", up.pid())]) {
-        if let Some(peak) = peak_kb(pid) {
+    for (name, pid) in workers.iter().chain(&up.processes()) {
+        if let Some(peak) = peak_kb(*pid) {
             assert!(peak < WORKER_KB_MAX, "{name} used {peak} kB");
         }
     }

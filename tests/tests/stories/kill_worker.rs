@@ -1,8 +1,9 @@
 //! `kill -9` of workers, in every phase.
-use crate::phases::at_every_moment;
+use super::phases::at_every_moment;
+use e2e::place::Death;
 use e2e::proofs::Times;
 use e2e::up::id;
-use e2e::{LONG, World, until};
+use e2e::{LONG, until};
 
 #[test]
 fn killed_workers_lose_nothing_plans_repeat_and_applies_end_with_the_cause() {
@@ -23,14 +24,14 @@ fn killed_workers_lose_nothing_plans_repeat_and_applies_end_with_the_cause() {
             assert_eq!(stack["active"]["id"], run["id"], "the stack stays taken: {stack}");
         }
         held.open();
-        held.recovers(&up, &runs, "killed by signal 9");
+        held.recovers(&up, &runs, held.world.cause(Death::WorkerAlone));
         held.world.prove(&up, Times::Killed);
     });
 }
 
 #[test]
 fn what_a_lost_apply_made_reaches_its_dependents_after_a_retry() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let gate = world.tool.gate("base.shell");
     let uses = "autodeploy: true\n\
                 depends_on: [{ stack: base, references: [{ output: it, input: TF_VAR_base }] }]";

@@ -1,11 +1,11 @@
 //! Branches that are rewritten and deleted under us.
 use e2e::proofs::Times;
 use e2e::up::id;
-use e2e::{SHORT, World, until};
+use e2e::{SHORT, until};
 
 #[test]
 fn branches_that_are_rewritten_and_deleted_break_nothing() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let first = world.define(&[("one", "")]).code("one", "first").repo.commit("First");
     let up = world.up(2);
     let run = up.reaches("one", &first, "UNCONFIRMED");

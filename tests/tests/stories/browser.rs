@@ -1,7 +1,7 @@
 //! The console in a real browser: in by the one-time link, to the waiting run, Confirm, applied.
 use e2e::browser::Browser;
 use e2e::proofs::Times;
-use e2e::{LONG, World, until, up};
+use e2e::{LONG, until, up};
 
 /// None, and said so, if this part is left out; fails if it should run and can't.
 fn browser() -> Option<&'static str> {
@@ -18,7 +18,7 @@ fn browser() -> Option<&'static str> {
 #[test]
 fn a_person_logs_in_by_the_link_confirms_the_plan_and_sees_it_applied() {
     let Some(program) = browser() else { return };
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("shop", "")]).code("shop", "first").repo.commit("Open the shop");
     let up = world.up(1);
     let run = up.reaches("shop", &sha, "UNCONFIRMED");

@@ -1,8 +1,8 @@
 //! `kill -9` of the server while its workers live on.
-use crate::phases::at_every_moment;
+use super::phases::at_every_moment;
 use e2e::proofs::Times;
 use e2e::up::id;
-use e2e::{LONG, World, until};
+use e2e::{LONG, until};
 use std::time::Duration;
 
 #[test]
@@ -41,12 +41,11 @@ fn a_server_that_comes_back_first_finds_its_workers_still_at_it() {
 
 #[test]
 fn a_confirmation_outlives_the_server_that_took_it() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("one", "")]).code("one", "x").repo.commit("One stack");
     let mut up = world.up(1);
     let run = up.reaches("one", &sha, "UNCONFIRMED");
-    up.signal(nix::sys::signal::Signal::SIGINT);
-    assert_eq!(up.ended(LONG).code(), Some(0));
+    up.stop();
 
     // Nobody there to apply it.
     let mut up = world.up(0);
@@ -61,7 +60,7 @@ fn a_confirmation_outlives_the_server_that_took_it() {
 
 #[test]
 fn a_server_killed_at_any_moment_around_a_confirmation_applies_once() {
-    let world = World::new();
+    let world = crate::world("terraform");
     world.define(&[("one", "")]).code("one", "start").repo.commit("One stack");
     let mut up = world.up(1);
     let start = up.reaches("one", &world.repo.head(), "UNCONFIRMED");
@@ -75,10 +74,7 @@ fn a_server_killed_at_any_moment_around_a_confirmation_applies_once() {
             let asks = scope.spawn(|| up.confirm_as("ada", &run));
             // Not a wait for anything: another moment in each round.
             std::thread::sleep(Duration::from_millis(round * 15));
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(i32::try_from(up.pid()).expect("a number")),
-                nix::sys::signal::Signal::SIGKILL,
-            );
+            up.strike();
             drop(api);
             let _ = asks.join();
         });

@@ -1,12 +1,12 @@
 //! Confirmations: of what was looked at, once, and only where something waits.
+use e2e::http;
 use e2e::proofs::Times;
 use e2e::up::id;
-use e2e::{World, http};
 use serde_json::json;
 
 #[test]
 fn of_two_people_who_confirm_at_once_exactly_one_does() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("one", "")]).code("one", "x").repo.commit("One stack");
     let up = world.up(1);
     let run = up.reaches("one", &sha, "UNCONFIRMED");
@@ -31,7 +31,7 @@ fn of_two_people_who_confirm_at_once_exactly_one_does() {
 
 #[test]
 fn a_confirmation_is_of_what_was_looked_at() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("one", "")]).code("one", "x").repo.commit("One stack");
     let up = world.up(1);
     let run = up.reaches("one", &sha, "UNCONFIRMED");

@@ -1,5 +1,4 @@
 //! Definitions with faults: all told at once, and the last good ones stay in force.
-use e2e::World;
 use e2e::proofs::Times;
 use e2e::up::id;
 use e2e::world::resource;
@@ -23,7 +22,7 @@ stacks:
 
 #[test]
 fn definitions_with_faults_keep_the_last_good_ones() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let sha = world.define(&[("one", "autodeploy: true")]).code("one", "x").repo.commit("Good");
     let up = world.up(1);
     up.reaches("one", &sha, "FINISHED");

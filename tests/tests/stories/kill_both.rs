@@ -1,5 +1,6 @@
 //! Server and workers killed at once; and everything, as when the power goes.
-use crate::phases::at_every_moment;
+use super::phases::at_every_moment;
+use e2e::place::Death;
 use e2e::proofs::Times;
 use e2e::up::id;
 
@@ -14,7 +15,7 @@ fn server_and_workers_killed_at_once_and_the_tools_finish_alone() {
             assert_eq!(run["state"], moment.state(), "the tool still runs: {run}");
         }
         held.open();
-        held.recovers(&up, &runs, "ended while the server was away");
+        held.recovers(&up, &runs, held.world.cause(Death::Everybody));
         held.world.prove(&up, Times::Killed);
     });
 }
@@ -27,7 +28,7 @@ fn everything_killed_at_once_tools_included() {
         up.kill_tools();
         held.open();
         let up = held.world.up(2);
-        held.recovers(&up, &runs, "ended while the server was away");
+        held.recovers(&up, &runs, held.world.cause(Death::Everybody));
         held.world.prove(&up, Times::Killed);
     });
 }

@@ -101,7 +101,7 @@ fn output(up: &Up, stack: &str, name: &str) -> Value {
 
 #[test]
 fn a_commit_becomes_applied_changes_and_outputs_reach_their_dependents() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let up = applied(&world);
     let sha = world.repo.head();
 
@@ -135,27 +135,15 @@ fn a_commit_becomes_applied_changes_and_outputs_reach_their_dependents() {
 
 /// The one place that may hold it is the stack's own state (and its sealed form).
 fn nothing_stored_shows_the_secret(world: &World) {
-    let mut folders = vec![world.data.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let path = entry.path();
-            let kind = entry.file_type().expect("a kind of file");
-            // States hold what the code puts there; outputs wait for dependents, also sensitive ones.
-            let meant = path.ends_with("state") || path.ends_with("blobs/private/outputs");
-            if kind.is_dir() && !meant {
-                folders.push(path);
-            } else if kind.is_file() {
-                let body = std::fs::read(&path).unwrap_or_default();
-                let found = body.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
-                assert!(!found, "the secret stands in {}", path.display());
-            }
-        }
+    for (name, body) in world.kept() {
+        let found = body.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        assert!(!found, "the secret stands in {name}");
     }
 }
 
 #[test]
 fn only_what_a_commit_touches_runs_and_only_changed_outputs_go_on() {
-    let world = World::new();
+    let world = crate::world("terraform");
     let up = applied(&world);
 
     // No stack has it.
@@ -198,7 +186,7 @@ fn only_what_a_commit_touches_runs_and_only_changed_outputs_go_on() {
 
 #[test]
 fn a_machine_that_has_only_opentofu_uses_it() {
-    let world = World::with_tool("tofu");
+    let world = crate::world("tofu");
     let sha = world.define(&[("one", "autodeploy: true\ntool: opentofu")]);
     let sha = sha.code("one", "x").repo.commit("One stack");
     let up = world.up(1);
