@@ -158,6 +158,7 @@ impl Server {
             presence: Arc::new(MachinePresence::new(roster.clone())),
             source: house.mirrors.clone(),
             forge: Arc::new(NoForge),
+            links: None,
             archive: Arc::new(NoArchive),
             clock: clock.clone(),
             write_ids: Arc::new(WriteIds::new(random_hex(8)?)),

@@ -47,6 +47,8 @@ pub struct Deps {
     pub source: Arc<dyn Source>,
     /// Where commit statuses go.
     pub forge: Arc<dyn Forge>,
+    /// Where people reach the console (`https://…`, no slash at its end): what statuses link to.
+    pub links: Option<String>,
     /// Code for workers that can't reach the source themselves.
     pub archive: Arc<dyn Archive>,
     pub clock: Arc<dyn Clock>,

@@ -51,6 +51,10 @@ pub trait Forge: Send + Sync {
     /// Telling twice is harmless. A limit of the forge's is `Retryable`, and the adapter keeps
     /// silent until it has passed.
     async fn set_status(&self, status: &CommitStatus) -> Result<(), Fault>;
+    /// False if nobody is there to be told: then nothing is owed in the first place.
+    fn hears(&self) -> bool {
+        true
+    }
 }
 
 /// A repository that nobody talks about: every word succeeds and is not said.
@@ -61,6 +65,9 @@ pub struct NoForge;
 impl Forge for NoForge {
     async fn set_status(&self, _status: &CommitStatus) -> Result<(), Fault> {
         Ok(())
+    }
+    fn hears(&self) -> bool {
+        false
     }
 }
 

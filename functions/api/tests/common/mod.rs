@@ -113,6 +113,7 @@ impl World {
             presence: Arc::new(FakePresence::new()),
             source: source.clone(),
             forge: Arc::new(NoForge),
+            links: None,
             archive: Arc::new(NoArchive),
             clock: clock.shared(),
             write_ids: Arc::new(WriteIds::new("process-1")),

@@ -144,6 +144,7 @@ impl World {
             presence: Arc::new(Faulty::new(presence.clone(), &faults)),
             source: Arc::new(Faulty::new(source.clone(), &faults)),
             forge: Arc::new(NoForge),
+            links: None,
             archive: Arc::new(NoArchive),
             clock: wall.shared(),
             write_ids: Arc::new(WriteIds::new("process-1")),
