@@ -1,8 +1,6 @@
 //! The console's list, and the API's, of a thousand stacks: through the real router, over the
 //! embedded store.
 use super::life::{Ends, Life};
-use super::report::Report;
-use super::stats::{median, ms};
 use super::store::{count, folder};
 use crate::exit::Failure;
 use crate::up::folder::Layout;
@@ -24,6 +22,8 @@ use windlass_core::summary::Summary;
 use windlass_core::time::UnixMs;
 use windlass_ports::clock::SteadyClock;
 use windlass_ports::{Clock, Docs, cas};
+use windlass_report::Report;
+use windlass_report::stats::{median, ms};
 
 const STACKS: usize = 1_000;
 const PORT: u16 = 8_420;

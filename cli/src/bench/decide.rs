@@ -1,14 +1,14 @@
 //! Events per second through the stack's actor on one core: heads are owned, nothing is read or
 //! written. What a decision owes is dropped after it, as a delivery would.
 use super::life::{Ends, Life, Told};
-use super::report::Report;
-use super::stats::median;
 use crate::exit::Failure;
 use nix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::time::Duration;
 use windlass_core::stack::{StackHead, decide};
 use windlass_core::time::UnixMs;
+use windlass_report::Report;
+use windlass_report::stats::median;
 
 const STACKS: usize = 200;
 const WARM_UP: usize = 3;

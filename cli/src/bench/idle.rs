@@ -1,13 +1,13 @@
 //! What an idle `up` costs: memory and processor of its whole process tree; and the size of this
 //! program. Read from `/proc`, so only on Linux.
 use super::program::{Up, free_port};
-use super::report::Report;
 use super::sample;
 use super::store::folder;
 use crate::exit::Failure;
 use crate::output::Out;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use windlass_report::Report;
 
 /// Kernels that people run count processor time in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -8,22 +8,21 @@ mod console;
 mod decide;
 mod idle;
 mod life;
-mod machine;
 mod overhead;
 mod program;
 mod render;
-mod report;
 mod routing;
 mod sample;
 mod script;
-mod stats;
+mod shown;
 mod store;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Out;
 use clap::{Args, Subcommand};
-use report::Report;
+use shown::Shown as _;
 use std::path::{Path, PathBuf};
+use windlass_report::Report;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -118,7 +117,7 @@ fn all(out: &Out, args: &All) -> Outcome {
     for (name, measure) in measurements {
         let report = measure()?;
         out.complain(&format!("{}\n", report.table(&out.look())));
-        std::fs::write(args.out.join(format!("{name}.json")), report.json()?)
+        std::fs::write(args.out.join(format!("{name}.json")), report.document()?)
             .map_err(unwritable)?;
     }
     page(&Render { out: args.out.clone(), check: false })

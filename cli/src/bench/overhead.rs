@@ -1,11 +1,9 @@
 //! What Windlass adds to the tool: rounds of one and the same change, by a script, by `up` with one
 //! worker and by `up` with two, in turns, so that a busy minute of the machine hits all three.
 use super::program::{Up, free_port};
-use super::report::Report;
 use super::sample::{self, RUNS};
-use super::stats::{median, ms};
+use super::script;
 use super::store::{count, folder};
-use super::{machine, script};
 use crate::demo::sample::Sample;
 use crate::exit::Failure;
 use crate::output::Out;
@@ -15,6 +13,9 @@ use std::time::Instant;
 use windlass_core::run::StateName;
 use windlass_core::time::UnixMs;
 use windlass_ports::Clock as _;
+use windlass_report::Report;
+use windlass_report::machine;
+use windlass_report::stats::{median, ms};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Rounds {

@@ -1,8 +1,8 @@
 //! `docs/benchmarks.md` from the documents beside it: nobody types a figure.
-use super::report::{Report, Row, number};
 use crate::exit::Failure;
 use std::fmt::Write as _;
 use std::path::Path;
+use windlass_report::{Report, Row, number};
 
 /// The order on the page.
 const ORDER: [&str; 6] = ["overhead", "routing", "decide", "store", "console", "idle"];

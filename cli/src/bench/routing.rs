@@ -1,7 +1,5 @@
 //! From a push to its stacks: the index's bytes decoded, stacks matched, the rollout planned.
 use super::life::definition;
-use super::report::Report;
-use super::stats::{median, ms};
 use crate::exit::Failure;
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,6 +12,8 @@ use windlass_core::route::{Routing, deployment, touched};
 use windlass_core::run::Commit;
 use windlass_core::time::UnixMs;
 use windlass_ports::cas::Stored;
+use windlass_report::Report;
+use windlass_report::stats::{median, ms};
 
 const STACKS: usize = 10_000;
 const ELSEWHERE: usize = 100_000;

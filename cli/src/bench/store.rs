@@ -1,7 +1,5 @@
 //! Swaps per second of the embedded store, one caller, each durable; against the least that a
 //! durable change can cost in SQLite on the same disk, in turns.
-use super::report::Report;
-use super::stats::{median, rounded};
 use crate::exit::Failure;
 use adapter_sqlite::Store;
 use rusqlite::Connection;
@@ -11,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use windlass_ports::clock::SteadyClock;
 use windlass_ports::{Docs as _, Expect};
+use windlass_report::Report;
+use windlass_report::stats::{median, rounded};
 
 const ROUNDS: usize = 9;
 const WARM_UP: usize = 2;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 /// The middle of these; of an even number, the mean of the two in the middle. 0 of none.
 #[must_use]
-pub(crate) fn median(samples: &[f64]) -> f64 {
+pub fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     match (sorted.get(sorted.len() / 2), sorted.len() % 2) {
@@ -15,13 +15,13 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
 
 /// To so many digits behind the point: more would only pretend.
 #[must_use]
-pub(crate) fn rounded(value: f64, digits: i32) -> f64 {
+pub fn rounded(value: f64, digits: i32) -> f64 {
     let factor = 10_f64.powi(digits);
     (value * factor).round() / factor
 }
 
 #[must_use]
-pub(crate) fn ms(duration: Duration) -> f64 {
+pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 

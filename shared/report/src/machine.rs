@@ -4,20 +4,20 @@ use std::process::Command;
 
 /// None: this system does not tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) os: String,
-    pub(crate) arch: String,
-    pub(crate) kernel: Option<String>,
-    pub(crate) cpu: Option<String>,
-    pub(crate) cores: usize,
-    pub(crate) memory_mb: Option<u64>,
+pub struct Machine {
+    pub os: String,
+    pub arch: String,
+    pub kernel: Option<String>,
+    pub cpu: Option<String>,
+    pub cores: usize,
+    pub memory_mb: Option<u64>,
     /// `Terraform v1.11.4`.
-    pub(crate) tool: Option<String>,
+    pub tool: Option<String>,
 }
 
 impl Machine {
     #[must_use]
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         Self {
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
@@ -59,6 +59,6 @@ fn memory_mb() -> Option<u64> {
 
 /// The tool that runs would use: `terraform`, else `tofu`.
 #[must_use]
-pub(crate) fn tool() -> Option<String> {
+pub fn tool() -> Option<String> {
     said("terraform", &["version"]).or_else(|| said("tofu", &["version"]))
 }

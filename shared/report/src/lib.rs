@@ -1,43 +1,47 @@
 //! The document of one measurement: its figures at the top, then what they mean, and the machine.
-use super::machine::Machine;
-use super::stats::rounded;
-use crate::exit::Failure;
-use crate::output::{Grid, Look, Word};
-use crate::term::Tone;
+//!
+//! Whoever measures writes one; `docs/benchmarks.md` is rendered from them, so that nobody types a
+//! figure.
+pub mod machine;
+pub mod stats;
+
+pub use machine::Machine;
+
+use crate::stats::rounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use windlass_ports::Clock as _;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Report {
-    pub(crate) benchmark: String,
+pub struct Report {
+    pub benchmark: String,
     /// What was measured, in one sentence.
-    pub(crate) about: String,
-    pub(crate) command: String,
-    pub(crate) at: String,
-    pub(crate) version: String,
+    pub about: String,
+    pub command: String,
+    pub at: String,
+    pub version: String,
     /// `release`, or `debug`, whose figures mean little.
-    pub(crate) profile: String,
-    pub(crate) machine: Machine,
-    pub(crate) rows: Vec<Row>,
+    pub profile: String,
+    pub machine: Machine,
+    pub rows: Vec<Row>,
     #[serde(flatten)]
-    pub(crate) figures: BTreeMap<String, f64>,
+    pub figures: BTreeMap<String, f64>,
 }
 
 /// What a figure means and what was promised of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) key: String,
-    pub(crate) what: String,
+pub struct Row {
+    pub key: String,
+    pub what: String,
     /// Empty: a ratio or a count.
-    pub(crate) unit: String,
-    pub(crate) at_most: Option<f64>,
-    pub(crate) at_least: Option<f64>,
+    pub unit: String,
+    pub at_most: Option<f64>,
+    pub at_least: Option<f64>,
 }
 
 impl Row {
     #[must_use]
-    pub(crate) fn met(&self, value: f64) -> Option<bool> {
+    pub fn met(&self, value: f64) -> Option<bool> {
         match (self.at_most, self.at_least) {
             (None, None) => None,
             (most, least) => {
@@ -46,7 +50,7 @@ impl Row {
         }
     }
     #[must_use]
-    pub(crate) fn limit(&self) -> String {
+    pub fn limit(&self) -> String {
         match (self.at_most, self.at_least) {
             (Some(most), _) => format!("≤ {}", number(most)),
             (None, Some(least)) => format!("≥ {}", number(least)),
@@ -57,7 +61,7 @@ impl Row {
 
 impl Report {
     #[must_use]
-    pub(crate) fn new(benchmark: &str, about: &str) -> Self {
+    pub fn new(benchmark: &str, about: &str) -> Self {
         Self {
             benchmark: benchmark.to_owned(),
             about: about.to_owned(),
@@ -72,7 +76,7 @@ impl Report {
     }
 
     /// A figure, and what it means.
-    pub(crate) fn figure(&mut self, key: &str, value: f64, unit: &str, what: &str) -> &mut Row {
+    pub fn figure(&mut self, key: &str, value: f64, unit: &str, what: &str) -> &mut Row {
         self.figures.insert(key.to_owned(), rounded(value, digits(value)));
         let place = self.rows.len();
         self.rows.push(Row {
@@ -86,39 +90,16 @@ impl Report {
     }
 
     #[must_use]
-    pub(crate) fn value(&self, row: &Row) -> f64 {
+    pub fn value(&self, row: &Row) -> f64 {
         self.figures.get(&row.key).copied().unwrap_or(f64::NAN)
     }
 
-    #[must_use]
-    pub(crate) fn table(&self, look: &Look) -> String {
-        let mut grid = Grid::new(&["", "MEASURED", "PROMISED", ""]);
-        for row in &self.rows {
-            let value = self.value(row);
-            let verdict = match row.met(value) {
-                None => Word::default(),
-                Some(true) => Word::toned(Tone::Good, "kept"),
-                Some(false) => Word::toned(Tone::Bad, "not kept"),
-            };
-            let measured = format!("{} {}", number(value), row.unit);
-            grid.row(vec![
-                row.what.as_str().into(),
-                measured.trim_end().into(),
-                Word::quiet(row.limit()),
-                verdict,
-            ]);
-        }
-        let machine = &self.machine;
-        let cpu = machine.cpu.as_deref().unwrap_or(&machine.arch);
-        let on =
-            format!("{} · {cpu}, {} cores · {} build", self.command, machine.cores, self.profile);
-        format!("{}\n{}\n{}", look.strong(&self.about), grid.render(look), look.quiet(&on))
-    }
-
-    pub(crate) fn json(&self) -> Result<String, Failure> {
-        serde_json::to_string_pretty(self)
-            .map(|json| format!("{json}\n"))
-            .map_err(|e| Failure::failed("the figures do not serialise").because(e))
+    /// As it is committed.
+    ///
+    /// # Errors
+    /// None that a document of figures can meet.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|json| format!("{json}\n"))
     }
 }
 
@@ -134,7 +115,7 @@ fn digits(value: f64) -> i32 {
 
 /// `812 345`, `0.93`, `12`.
 #[must_use]
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return "?".to_owned();
     }
