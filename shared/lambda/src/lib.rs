@@ -1,1 +1,112 @@
 //! Lambda glue: configuration, logs and metrics, a batch with one fate per message.
+//!
+//! Nothing here knows what a message means. It never acknowledges one that was not handled to its
+//! end, and never begins one that can't be ended before the invocation's deadline.
+pub mod batch;
+mod event;
+mod log;
+pub mod settings;
+mod vars;
+
+pub use batch::Fate;
+pub use event::{Batch, Event};
+pub use lambda_runtime::Error;
+pub use vars::{Configured, Misconfigured, Vars, asked, read_from};
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+use windlass_ports::Fault;
+
+/// An invocation with less time than this left begins no further message. A message takes about a
+/// second; four lost swaps against a slow store take some.
+const LAST_MS: u64 = 10_000;
+
+/// One invocation: how long it may still take.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    ends: SystemTime,
+}
+
+impl Turn {
+    /// For tests, and for callers with a limit of their own.
+    #[must_use]
+    pub fn ending_in(left: Duration) -> Self {
+        Self { ends: now() + left }
+    }
+
+    /// Too soon to begin anything that takes time.
+    #[must_use]
+    pub fn ends_soon(&self) -> bool {
+        let left = self.ends.duration_since(now()).unwrap_or_default();
+        left < Duration::from_millis(LAST_MS)
+    }
+}
+
+/// Lambda states deadlines by the machine's clock, which is also read here: nothing is compared
+/// across machines.
+fn now() -> SystemTime {
+    use windlass_ports::{Clock as _, clock::SystemClock};
+    SystemTime::UNIX_EPOCH + Duration::from_millis(SystemClock.now().0)
+}
+
+/// The first line of every `main`: starts the log, then reads the configuration. Nothing is taken
+/// from a queue before it has succeeded, so a deployment with a missing variable eats no message.
+///
+/// # Errors
+/// Every problem of the environment at once; logged already.
+pub fn init<C: Configured>() -> Result<C, Error> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let function = lookup("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    log::start(&function, lookup(settings::LOG).as_deref());
+    std::panic::set_hook(Box::new(|panic| tracing::error!(count.Panics = 1, %panic, "a bug")));
+    vars::read(&lookup).map_err(|problems| {
+        tracing::error!(error = %problems, "can't start");
+        Error::from(problems)
+    })
+}
+
+/// Says why a function can't start, once, and gives the reason back.
+///
+/// # Errors
+/// Always the reason, if there is one.
+pub fn started<T>(outcome: Result<T, Fault>) -> Result<T, Error> {
+    outcome.map_err(|fault| {
+        tracing::error!(error = fault.chain(), "can't start");
+        Error::from(fault.chain())
+    })
+}
+
+/// Takes invocations until the environment ends. An error fails the invocation, so that alarms see
+/// it.
+///
+/// # Errors
+/// When the runtime can't be reached.
+pub async fn run<F, Fut>(handler: F) -> Result<(), Error>
+where
+    F: Fn(Value, Turn) -> Fut,
+    Fut: Future<Output = Result<Value, Fault>>,
+{
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let turn = Turn { ends: event.context.deadline() };
+        let handled = handler(event.payload, turn);
+        async { handled.await.map_err(Failure) }
+    }))
+    .await
+}
+
+/// What failed an invocation, by kind and with its whole chain.
+struct Failure(Fault);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.chain())
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(Failure(fault): Failure) -> Self {
+        let kind = if fault.is_retryable() { "Retryable" } else { "Poison" };
+        Self { error_type: kind.to_owned(), error_message: fault.chain() }
+    }
+}
