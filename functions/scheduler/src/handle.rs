@@ -33,6 +33,7 @@ pub async fn handle_intent(deps: &Deps, delivery: &Delivery) -> Fate {
     let outcome = match serde_json::from_slice::<Intent>(&delivery.body) {
         Ok(Intent::Stack(envelope)) => stack::event(deps, &envelope).await.map(|_| ()),
         Ok(Intent::Repo(envelope)) => repo::event(deps, &envelope).await.map(|_| ()),
+        Ok(Intent::Delivery(_)) => Err(Fault::retryable("deliveries are not handled yet")),
         Err(error) => Err(Fault::poison_from("this intent does not parse", error)),
     };
     fate(deps, keys::INTENTS, delivery, outcome).await

@@ -11,7 +11,6 @@ mod observe;
 mod repo;
 mod stack;
 mod tick;
-mod write_ids;
 
 pub use control::{
     CONTROL_INSTANCE, resume as resume_control, serve as serve_control,
@@ -22,7 +21,7 @@ pub use observe::observe;
 pub use repo::event as repo_event;
 pub use stack::event as stack_event;
 pub use tick::{nudge, nudge_open, tick};
-pub use write_ids::WriteIds;
+pub use windlass_ports::WriteIds;
 
 use std::sync::Arc;
 use windlass_core::id::RepoName;

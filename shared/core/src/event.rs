@@ -17,6 +17,7 @@ pub const HOPS_MAX: u32 = 512;
 pub enum Intent {
     Stack(StackEnvelope),
     Repo(RepoEnvelope),
+    Delivery(DeliveryPointer),
 }
 
 impl Intent {
@@ -25,6 +26,7 @@ impl Intent {
         match self {
             Intent::Stack(envelope) => &envelope.id,
             Intent::Repo(envelope) => &envelope.id,
+            Intent::Delivery(pointer) => &pointer.id,
         }
     }
     /// The FIFO group that it belongs to.
@@ -33,8 +35,18 @@ impl Intent {
         match self {
             Intent::Stack(envelope) => crate::keys::stack_group(&envelope.stack),
             Intent::Repo(envelope) => crate::keys::repo_group(&envelope.repo),
+            Intent::Delivery(pointer) => crate::keys::repo_group(&pointer.repo),
         }
     }
+}
+
+/// Something that a forge sent lies here; its body is too large for a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryPointer {
+    /// The forge's own id of the delivery.
+    pub id: EventId,
+    pub repo: RepoName,
+    pub body_key: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

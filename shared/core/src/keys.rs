@@ -120,13 +120,25 @@ pub fn parse_due(key: &str) -> Option<(u64, &str)> {
 /// What a forge sent: its body lies where the tick looks, in the minute after which somebody has to
 /// ask what became of it; deleted once its outcome is known (rule W1).
 #[must_use]
-pub fn delivery_body(minute: u64, delivery: &str) -> String {
-    due(minute, &delivery_group(delivery))
+pub fn delivery_body(minute: u64, delivery: &str, repo: &RepoName) -> String {
+    due(minute, &delivery_group(delivery, repo))
 }
-/// The group under which a delivery's body waits: `delivery:<id>`.
+/// The group under which a delivery's body waits: `delivery:<id>:<repo>`. It says all that a pointer
+/// to it says, so that the tick need not read bodies of megabytes to send pointers again.
 #[must_use]
-pub fn delivery_group(delivery: &str) -> String {
-    format!("delivery:{delivery}")
+pub fn delivery_group(delivery: &str, repo: &RepoName) -> String {
+    format!("delivery:{delivery}:{repo}")
+}
+/// The delivery and the repository of such a group.
+#[must_use]
+pub fn parse_delivery(group: &str) -> Option<(&str, RepoName)> {
+    let (delivery, repo) = group.strip_prefix("delivery:")?.split_once(':')?;
+    Some((delivery, RepoName::from(repo)))
+}
+/// The body of a delivery that was refused, for whoever tries it again.
+#[must_use]
+pub fn delivery_refused(delivery: &str) -> String {
+    format!("deliveries/{delivery}/refused")
 }
 /// That a delivery was taken: written after its pointer was queued.
 #[must_use]
@@ -216,5 +228,14 @@ mod tests {
         assert!(due(9, "stack:b") < due(10, "stack:a"));
         assert_eq!(parse_due(&due(29_922_375, "stack:a-b")), Some((29_922_375, "stack:a-b")));
         assert_eq!(parse_due("due/x/y"), None);
+    }
+
+    #[test]
+    fn the_key_of_a_body_says_whose_it_is() {
+        let key = delivery_body(7, "72d3162e-cc78", &"infra".into());
+        assert_eq!(key, "due/000000000007/delivery:72d3162e-cc78:infra");
+        let (minute, group) = parse_due(&key).unwrap();
+        assert_eq!((minute, parse_delivery(group)), (7, Some(("72d3162e-cc78", "infra".into()))));
+        assert_eq!(parse_delivery("stack:a"), None);
     }
 }

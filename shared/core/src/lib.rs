@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod changes;
 pub mod definition;
+pub mod delivery;
 pub mod effect;
 pub mod event;
 pub mod id;
@@ -21,3 +22,4 @@ pub mod stack;
 pub mod summary;
 pub mod time;
 pub mod verdict;
+pub mod wire;

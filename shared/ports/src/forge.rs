@@ -93,6 +93,11 @@ impl Archive for NoArchive {
 pub trait Source: Send + Sync {
     /// All branches and their heads, fresh.
     async fn branches(&self, repo: &RepoName) -> Result<Vec<(String, Sha)>, Fault>;
+    /// One branch's head, fresh; None when there is no such branch.
+    async fn head(&self, repo: &RepoName, branch: &str) -> Result<Option<Sha>, Fault> {
+        let found = self.branches(repo).await?.into_iter().find(|(name, _)| name == branch);
+        Ok(found.map(|(_, sha)| sha))
+    }
     /// Files that differ between `base` and `head`.
     async fn changed(
         &self,

@@ -5,12 +5,14 @@
 pub mod blobs;
 pub mod cas;
 pub mod clock;
+pub mod deliveries;
 pub mod docs;
 pub mod fault;
 pub mod forge;
 pub mod presence;
 pub mod queues;
 pub mod secrets;
+pub mod write_ids;
 
 pub use blobs::Blobs;
 pub use cas::Change;
@@ -21,6 +23,7 @@ pub use forge::{Archive, ChangedFiles, CommitStatus, Forge, Source, StatusState}
 pub use presence::{Evidence, Presence};
 pub use queues::{Delivery, Outgoing, Queues};
 pub use secrets::Secrets;
+pub use write_ids::WriteIds;
 
 #[cfg(feature = "fakes")]
 pub mod contract;

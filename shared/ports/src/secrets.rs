@@ -9,7 +9,8 @@ pub const SECRET_CHARS_MIN: usize = 5;
 pub trait Secrets: Send + Sync {
     /// The value under this name (`cluster/token`), or None.
     async fn get(&self, name: &str) -> Result<Option<String>, Fault>;
-    /// The same past any cache: what `get` gave may have been rotated since.
+    /// The same past any cache: what `get` gave may have been rotated since. A cache remembers what
+    /// this found.
     async fn fresh(&self, name: &str) -> Result<Option<String>, Fault> {
         self.get(name).await
     }

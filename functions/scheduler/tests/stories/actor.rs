@@ -231,7 +231,7 @@ async fn queued(world: &mut World, stack: &str) -> StackEnvelope {
     world.queues.delete(keys::INTENTS, &delivery.receipt).await.expect("ours");
     match serde_json::from_slice(&delivery.body).expect("an intent") {
         Intent::Stack(envelope) => envelope,
-        Intent::Repo(_) => panic!("a repository's message in a stack's group"),
+        other => panic!("a message of {} in a stack's group", other.group()),
     }
 }
 

@@ -176,6 +176,13 @@ impl<P: Source + ?Sized> Source for Faulty<P> {
     async fn branches(&self, repo: &RepoName) -> Result<Vec<(String, Sha)>, Fault> {
         self.run(format!("source.branches {repo}"), self.inner.branches(repo)).await
     }
+    async fn head(&self, repo: &RepoName, branch: &str) -> Result<Option<Sha>, Fault> {
+        self.run(format!("source.head {repo} {branch}"), self.inner.head(repo, branch)).await
+    }
+    async fn merge_base(&self, repo: &RepoName, a: &Sha, b: &Sha) -> Result<Option<Sha>, Fault> {
+        let call = self.inner.merge_base(repo, a, b);
+        self.run(format!("source.merge_base {repo} {}", b.short()), call).await
+    }
     async fn changed(
         &self,
         repo: &RepoName,
