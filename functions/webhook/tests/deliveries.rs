@@ -27,24 +27,27 @@ struct Cached {
 #[async_trait]
 impl Secrets for Cached {
     async fn get(&self, name: &str) -> Result<Option<String>, Fault> {
-        let known = self.cache.lock().unwrap().get(name).cloned();
-        Ok(known.or_else(|| self.stored.lock().unwrap().get(name).cloned()))
+        let known = self.cache.lock().expect("test").get(name).cloned();
+        Ok(known.or_else(|| self.stored.lock().expect("test").get(name).cloned()))
     }
     async fn fresh(&self, name: &str) -> Result<Option<String>, Fault> {
-        *self.fresh.lock().unwrap() += 1;
-        if *self.away.lock().unwrap() {
+        *self.fresh.lock().expect("test") += 1;
+        if *self.away.lock().expect("test") {
             return Err(Fault::retryable("the store of secrets is away"));
         }
-        let found = self.stored.lock().unwrap().get(name).cloned();
-        self.cache.lock().unwrap().extend(found.clone().map(|value| (name.to_owned(), value)));
+        let found = self.stored.lock().expect("test").get(name).cloned();
+        self.cache
+            .lock()
+            .expect("test")
+            .extend(found.clone().map(|value| (name.to_owned(), value)));
         Ok(found)
     }
     async fn set(&self, name: &str, value: &str) -> Result<(), Fault> {
-        self.stored.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        self.stored.lock().expect("test").insert(name.to_owned(), value.to_owned());
         Ok(())
     }
     async fn remove(&self, name: &str) -> Result<bool, Fault> {
-        Ok(self.stored.lock().unwrap().remove(name).is_some())
+        Ok(self.stored.lock().expect("test").remove(name).is_some())
     }
     async fn names(&self) -> Result<Vec<String>, Fault> {
         Ok(vec![])
@@ -67,8 +70,8 @@ impl World {
             (Arc::new(MemDocs::new(clock.shared())), Arc::new(MemQueues::new(clock.shared())));
         let secrets = Arc::new(Cached::default());
         let first = BTreeMap::from([("/hook".to_owned(), "first secret".to_owned())]);
-        *secrets.stored.lock().unwrap() = first.clone();
-        *secrets.cache.lock().unwrap() = first;
+        *secrets.stored.lock().expect("test") = first.clone();
+        *secrets.cache.lock().expect("test") = first;
         let faults = Faults::none();
         let deps = Deps {
             docs: Arc::new(Faulty::new(docs.clone(), &faults)),
@@ -99,11 +102,11 @@ impl World {
 
 fn signed(secret: &str, event: &str, body: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let signature = LiveSecrets::of([secret]).sign(body).unwrap();
-    headers.insert("content-type", "application/json".parse().unwrap());
-    headers.insert("x-github-event", event.parse().unwrap());
-    headers.insert("x-github-delivery", ID.parse().unwrap());
-    headers.insert("x-hub-signature-256", signature.parse().unwrap());
+    let signature = LiveSecrets::of([secret]).sign(body).expect("test");
+    headers.insert("content-type", "application/json".parse().expect("test"));
+    headers.insert("x-github-event", event.parse().expect("test"));
+    headers.insert("x-github-delivery", ID.parse().expect("test"));
+    headers.insert("x-hub-signature-256", signature.parse().expect("test"));
     headers
 }
 
@@ -121,11 +124,14 @@ async fn a_delivery_is_kept_queued_and_marked_in_this_order_and_nothing_else_hap
     let calls =
         [format!("docs.put {body}"), "queues.send intents.fifo".into(), format!("docs.put {mark}")];
     assert_eq!(world.calls(), calls);
-    let kept = cas::load::<KeptDelivery>(&*world.docs, &body).await.unwrap().unwrap().value;
+    let kept =
+        cas::load::<KeptDelivery>(&*world.docs, &body).await.expect("test").expect("test").value;
     assert_eq!((kept.event.as_str(), kept.body.as_bytes()), ("push", PUSH));
     let sent = world.queues.peek(keys::INTENTS);
     assert_eq!(sent[0].0.as_deref(), Some("repo:infra"));
-    let Intent::Delivery(pointer) = serde_json::from_slice(&sent[0].1).unwrap() else { panic!() };
+    let Intent::Delivery(pointer) = serde_json::from_slice(&sent[0].1).expect("test") else {
+        panic!()
+    };
     assert_eq!((pointer.id.as_str(), pointer.body_key), (ID, body));
 }
 
@@ -201,7 +207,7 @@ async fn each_kind_of_request_has_its_own_answer() {
         let answer = handle(&world.deps, &Method::POST, &headers, body).await;
         assert_eq!((answer.status.as_u16(), answer.metric), (status, metric), "{answer:?}");
         assert_eq!(world.calls().is_empty(), metric != "accepted", "{metric} leaves nothing");
-        let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&answer.body).expect("test");
         assert_eq!(json["said"], metric);
         assert!(!answer.body.contains("first secret"));
     }
@@ -211,7 +217,7 @@ async fn each_kind_of_request_has_its_own_answer() {
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    headers.insert(name, value.parse().unwrap());
+    headers.insert(name, value.parse().expect("test"));
 }
 
 #[tokio::test]
@@ -221,11 +227,11 @@ async fn a_rotated_secret_is_noticed_and_a_guesser_does_not_hammer_the_store() {
         let (deps, headers) = (world.deps.clone(), signed(secret, "push", PUSH));
         async move { handle(&deps, &Method::POST, &headers, PUSH).await.metric }
     };
-    let asked = || *world.secrets.fresh.lock().unwrap();
+    let asked = || *world.secrets.fresh.lock().expect("test");
     assert_eq!(send("first secret").await, "accepted");
     assert_eq!(asked(), 0, "a good signature asks nobody");
     // Both are live for a while.
-    world.secrets.set("/hook", "first secret\nsecond secret").await.unwrap();
+    world.secrets.set("/hook", "first secret\nsecond secret").await.expect("test");
     assert_eq!(send("second secret").await, "repeated");
     assert_eq!(send("first secret").await, "repeated");
     assert_eq!(asked(), 1);
@@ -240,7 +246,7 @@ async fn a_rotated_secret_is_noticed_and_a_guesser_does_not_hammer_the_store() {
     world.clock.set(UnixMs(START.0 - 3_600_000));
     assert_eq!(send("a guess").await, "bad_signature");
     assert_eq!(asked(), 3);
-    *world.secrets.away.lock().unwrap() = true;
+    *world.secrets.away.lock().expect("test") = true;
     world.clock.advance(30_000);
     assert_eq!(send("a guess").await, "store_away", "unknown stays unknown");
 }
@@ -250,8 +256,8 @@ async fn without_a_secret_nothing_is_believed() {
     for value in [None, Some("\n \n")] {
         let world = World::new();
         let stored = value.map(|value| ("/hook".to_owned(), value.to_owned()));
-        *world.secrets.stored.lock().unwrap() = stored.into_iter().collect();
-        world.secrets.cache.lock().unwrap().clear();
+        *world.secrets.stored.lock().expect("test") = stored.into_iter().collect();
+        world.secrets.cache.lock().expect("test").clear();
         for _ in 0..2 {
             let answer = world.send("push", PUSH).await;
             assert_eq!((answer.status.as_u16(), answer.metric), (503, "no_secret"));
