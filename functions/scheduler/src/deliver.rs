@@ -2,24 +2,21 @@
 //!
 //! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
 //! and are delivered again, which is a no-op at each receiver (rules A2–A4).
-use crate::Deps;
+use crate::{Deps, lost};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use windlass_core::effect::{Effect, Entry, Stage};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
 use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, derive};
-use windlass_core::instance::Instance;
-use windlass_core::job::{
-    Claim, Class, JobId, JobResult, JobSpec, LEASE_MS, News, Pointer, Report, Verdict,
-};
+use windlass_core::job::{Claim, Class, JobId, JobSpec, Pointer};
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
 use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
 use windlass_core::summary::Summary;
-use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX};
-use windlass_ports::{Change, Evidence, Fault, Outgoing};
+use windlass_ports::cas;
+use windlass_ports::{Change, Fault, Outgoing};
 
 pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
     let done = deliver(deps, &head.outbox, Some(head)).await;
@@ -121,7 +118,7 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             Ok(())
         }
         Effect::DeclareLost { job, claim, cause } => match head {
-            Some(head) => declare_lost(deps, head, job, claim, cause).await,
+            Some(head) => lost::declare(deps, head, job, claim, cause).await,
             None => Ok(()),
         },
         Effect::ToStack { event } => send(deps, Intent::Stack((**event).clone())).await,
@@ -224,102 +221,6 @@ async fn withdraw(deps: &Deps, head: &StackHead, job: &JobId) -> Result<(), Faul
     let event = StackEvent::Withdrawal { job: job.clone(), taken_by };
     let (stack, at) = (head.stack.clone(), deps.clock.now());
     send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 1, event })).await
-}
-
-/// Void, then verdict, then word of it: the order of rules B2 and B4. A renewed worker can't be
-/// lost and a lost one can't renew, for both are swaps of one record.
-async fn declare_lost(
-    deps: &Deps,
-    head: &StackHead,
-    job: &JobId,
-    claim: &Claim,
-    cause: &str,
-) -> Result<(), Fault> {
-    let now = deps.clock.now();
-    if let Claim::Held { pool, worker, epoch, .. } = claim {
-        if !void(deps, &keys::instance(pool, worker), worker, (*epoch, job)).await? {
-            return Ok(());
-        }
-        if job.phase.repeatable() {
-            deps.presence.end_tool(claim).await?;
-        } else if deps.presence.tool(claim).await? == Evidence::Present {
-            // All of its time has passed: it is ended, and seen to have ended, before anybody is
-            // told that the stack is free (rule E1). The sweep looks again.
-            deps.presence.end_tool(claim).await?;
-            if deps.presence.tool(claim).await? == Evidence::Present {
-                return Ok(());
-            }
-        }
-    }
-    let result = JobResult {
-        job: job.clone(),
-        stack: head.stack.clone(),
-        verdict: Verdict::Lost { cause: cause.to_owned() },
-        worker: None,
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        warnings: vec![],
-        started_at: now,
-        ended_at: now,
-        tool_ms: 0,
-        tool_version: None,
-    };
-    cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
-    report(deps, head, job, claim, News::Ended).await
-}
-
-/// False if the worker renewed since it was looked at: then it is not lost, and the sweep looks
-/// again (rule B2: the void and the renewal are swaps of one record).
-async fn void(
-    deps: &Deps,
-    key: &str,
-    worker: &InstanceId,
-    (epoch, job): (u64, &JobId),
-) -> Result<bool, Fault> {
-    for _ in 0..CAS_ATTEMPTS_MAX {
-        let found = cas::load::<Instance>(&*deps.docs, key).await?;
-        let Some(found) = found.filter(|found| found.value.holds(epoch, job)) else {
-            return Ok(true);
-        };
-        let present = deps.presence.worker(worker).await? == Evidence::Present;
-        if present && found.age_ms < LEASE_MS {
-            return Ok(false);
-        }
-        let Ok(void) = found.value.void(epoch) else { return Ok(true) };
-        let at = Some((&found.version, found.revision));
-        if cas::commit(&*deps.docs, key, at, &void, &deps.write_ids.next()).await? {
-            return Ok(true);
-        }
-    }
-    Err(Fault::retryable(format!("{key} changed under every attempt to void it")))
-}
-
-async fn report(
-    deps: &Deps,
-    head: &StackHead,
-    job: &JobId,
-    claim: &Claim,
-    news: News,
-) -> Result<(), Fault> {
-    let worker = match claim {
-        Claim::Held { worker, .. } => worker.clone(),
-        Claim::Tombstone { .. } => InstanceId::default(),
-    };
-    let (job_id, stack) = (job.to_string(), head.stack.clone());
-    let report = Report { job: job.clone(), stack, worker, at: deps.clock.now(), news };
-    let body = serde_json::to_vec(&report)
-        .map_err(|error| Fault::poison_from("a report does not serialise", error))?;
-    let message = Outgoing {
-        body,
-        group: Some(keys::stack_group(&head.stack)),
-        dedup: Some(derive(&["lost", &job_id])),
-        delay_ms: 0,
-    };
-    deps.queues.send(keys::REPORTS, message).await
 }
 
 async fn clean_up(deps: &Deps, run: &RunId) -> Result<(), Fault> {

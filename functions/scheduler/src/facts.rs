@@ -53,20 +53,22 @@ async fn load_line(deps: &Deps, run: &RunId, facts: &mut Facts) -> Result<(), Fa
 
 async fn attempted(deps: &Deps, job: &JobId) -> Result<Attempted, Fault> {
     let claim = cas::load::<Claim>(&*deps.docs, &keys::job_claim(job)).await?;
-    let Some(claim) = claim.map(|claim| claim.value) else { return Ok(Attempted::Unclaimed) };
+    let Some(found) = claim else { return Ok(Attempted::Unclaimed) };
+    let (claim, claim_age_ms) = (found.value, found.age_ms);
     let Claim::Held { pool, worker, .. } = &claim else {
         let (record, worker_gone) = (None, None);
-        return Ok(Attempted::Claimed { claim, record, worker_gone, tool_gone: true });
+        let tool_gone = true;
+        return Ok(Attempted::Claimed { claim, claim_age_ms, record, worker_gone, tool_gone });
     };
     let found = cas::load::<Instance>(&*deps.docs, &keys::instance(pool, worker)).await?;
     // The control plane's own jobs are resumed where it starts again, never declared lost.
     let own = pool.as_str() == keys::CONTROL_POOL;
     let record = found
         .map(|found| Record { age_ms: if own { 0 } else { found.age_ms }, instance: found.value });
-    let worker_gone = match deps.presence.worker(worker).await? {
+    let worker_gone = match deps.presence.worker(job, &claim).await? {
         Evidence::Gone { cause } if !own => Some(cause),
         _ => None,
     };
-    let tool_gone = matches!(deps.presence.tool(&claim).await?, Evidence::Gone { .. });
-    Ok(Attempted::Claimed { claim, record, worker_gone, tool_gone })
+    let tool_gone = matches!(deps.presence.tool(job, &claim).await?, Evidence::Gone { .. });
+    Ok(Attempted::Claimed { claim, claim_age_ms, record, worker_gone, tool_gone })
 }

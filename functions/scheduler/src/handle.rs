@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
 use windlass_core::id::{EventId, derive};
-use windlass_core::job::{News, Report};
+use windlass_core::job::Report;
 use windlass_core::keys;
 use windlass_ports::queues::RECEIVE_MAX;
 use windlass_ports::{Delivery, Fault, cas};
@@ -49,10 +49,7 @@ pub async fn handle_report(deps: &Deps, delivery: &Delivery) -> Fate {
 }
 
 fn envelope(report: Report) -> StackEnvelope {
-    let news = match report.news {
-        News::Began(step) => step.as_str(),
-        News::Ended => "ended",
-    };
+    let news = report.news.as_str();
     StackEnvelope {
         id: EventId(derive(&["report", &report.job.to_string(), news])),
         stack: report.stack.clone(),

@@ -7,7 +7,9 @@ mod control;
 mod deliver;
 mod facts;
 mod handle;
+mod lost;
 mod observe;
+mod presence;
 mod repo;
 mod stack;
 mod tick;
@@ -18,6 +20,7 @@ pub use control::{
 };
 pub use handle::{Fate, Quarantined, handle_intent, handle_report, serve};
 pub use observe::observe;
+pub use presence::DocPresence;
 pub use repo::event as repo_event;
 pub use stack::event as stack_event;
 pub use tick::{nudge, nudge_open, tick};

@@ -268,6 +268,23 @@ pub struct OutputInfo {
     pub sensitive: bool,
 }
 
+/// `jobs/<id>/gone`: proof that neither the process that claimed this job nor any of its group's
+/// exists any more. Written once, by the next agent on the same machine, which can see that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// One sentence for a person.
+    pub cause: String,
+    pub by: InstanceId,
+    pub at: UnixMs,
+}
+
+/// `jobs/<id>/lock`: the locks that this job's tool was seen to hold on a state that Windlass
+/// keeps, by the ids that the tool gave them. Only such a lock is ever removed for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenLocks {
+    pub ids: Vec<String>,
+}
+
 /// Where a worker is in its job; the run's state follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -311,6 +328,20 @@ pub enum News {
     Began(Step),
     /// `jobs/<id>/result` exists; the actor reads it.
     Ended,
+    /// `jobs/<id>/gone` exists: the actor looks at the attempt at once.
+    Gone,
+}
+
+impl News {
+    /// As it stands in the id of the event that it becomes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            News::Began(step) => step.as_str(),
+            News::Ended => "ended",
+            News::Gone => "gone",
+        }
+    }
 }
 
 /// A pointer on a pool's queue.

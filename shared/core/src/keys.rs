@@ -96,6 +96,16 @@ pub fn job_result(id: &JobId) -> String {
 pub fn job_late_result(id: &JobId) -> String {
     job(id, "late-result")
 }
+/// Proof that whoever had this job is gone.
+#[must_use]
+pub fn job_gone(id: &JobId) -> String {
+    job(id, "gone")
+}
+/// State locks that the job's tool was seen to hold.
+#[must_use]
+pub fn job_lock(id: &JobId) -> String {
+    job(id, "lock")
+}
 pub const POOLS: &str = "pools/";
 #[must_use]
 pub fn instances(pool: &PoolId) -> String {
@@ -198,6 +208,25 @@ pub fn code_archive(repo: &RepoName, sha: &crate::id::Sha) -> String {
 #[must_use]
 pub fn state(stack: &StackId) -> String {
     format!("state/{stack}/terraform.tfstate")
+}
+/// The states of a stack's workspaces: `<this>/<workspace>/<key of the default one>`, because that
+/// is how the tool's S3 backend puts them together.
+#[must_use]
+pub fn state_workspaces(stack: &StackId) -> String {
+    format!("state/{stack}/workspaces")
+}
+/// The managed state of one workspace.
+#[must_use]
+pub fn workspace_state(stack: &StackId, workspace: &str) -> String {
+    match workspace {
+        "" | "default" => state(stack),
+        other => format!("{}/{other}/{}", state_workspaces(stack), state(stack)),
+    }
+}
+/// The tool's own lock beside a state.
+#[must_use]
+pub fn state_lock(state: &str) -> String {
+    format!("{state}.tflock")
 }
 /// Work tree and plan, handed from plan to apply; deleted when the run ends.
 #[must_use]

@@ -19,6 +19,7 @@ pub mod rollout;
 pub mod route;
 pub mod run;
 pub mod stack;
+pub mod state_lock;
 pub mod summary;
 pub mod time;
 pub mod verdict;

@@ -3,7 +3,7 @@ use super::{Roster, WorkerFate};
 use async_trait::async_trait;
 use std::sync::Arc;
 use windlass_core::id::InstanceId;
-use windlass_core::job::{Claim, ProcessGroup};
+use windlass_core::job::{Claim, JobId, ProcessGroup};
 use windlass_ports::{Evidence, Fault, Presence};
 use windlass_worker::proc;
 
@@ -28,11 +28,14 @@ impl MachinePresence {
 
 #[async_trait]
 impl Presence for MachinePresence {
-    async fn worker(&self, worker: &InstanceId) -> Result<Evidence, Fault> {
-        Ok(self.of_worker(worker))
+    async fn worker(&self, _: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
+        Ok(match claim {
+            Claim::Tombstone { .. } => Evidence::Present,
+            Claim::Held { worker, .. } => self.of_worker(worker),
+        })
     }
 
-    async fn tool(&self, claim: &Claim) -> Result<Evidence, Fault> {
+    async fn tool(&self, _: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
         Ok(match claim {
             Claim::Tombstone { .. } => gone("nobody started it"),
             Claim::Held { group: Some(group), .. } => of_group(group),
@@ -41,7 +44,7 @@ impl Presence for MachinePresence {
         })
     }
 
-    async fn end_tool(&self, claim: &Claim) -> Result<(), Fault> {
+    async fn end_tool(&self, _: &JobId, claim: &Claim) -> Result<(), Fault> {
         if let Claim::Held { group: Some(group), .. } = claim {
             proc::kill_group(group);
         }
@@ -65,6 +68,7 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
+    use windlass_core::job::{Attempt, Phase};
     use windlass_core::time::UnixMs;
 
     #[tokio::test]
@@ -76,11 +80,17 @@ mod tests {
         let me = proc::identify(child.id()).unwrap();
         roster.started(&"w1".into(), me.clone()).unwrap();
         roster.ended(&"w2".into(), "worker w2 was killed by signal 9".into()).unwrap();
+        let job = JobId { run: "r".into(), phase: Phase::Apply, round: 0, attempt: Attempt::FIRST };
+        let claim = |worker: &str, group| {
+            let (pool, worker) = ("default".into(), worker.into());
+            Claim::Held { pool, worker, epoch: 1, group, at: UnixMs(0) }
+        };
         let dead = Evidence::Gone { cause: "worker w2 was killed by signal 9".into() };
         for (worker, expect) in
             [("w1", Evidence::Present), ("w2", dead), ("elsewhere", Evidence::Present)]
         {
-            assert_eq!(presence.worker(&worker.into()).await.unwrap(), expect, "{worker}");
+            let claim = claim(worker, None);
+            assert_eq!(presence.worker(&job, &claim).await.unwrap(), expect, "{worker}");
         }
         let other = ProcessGroup { started: "long ago".into(), ..me.clone() };
         for (group, worker, present) in [
@@ -89,9 +99,8 @@ mod tests {
             (None, "w1", true),
             (None, "w2", false),
         ] {
-            let (pool, worker) = ("default".into(), worker.into());
-            let claim = Claim::Held { pool, worker, epoch: 1, group, at: UnixMs(0) };
-            let seen = presence.tool(&claim).await.unwrap();
+            let claim = claim(worker, group);
+            let seen = presence.tool(&job, &claim).await.unwrap();
             assert_eq!(seen == Evidence::Present, present, "{claim:?}");
         }
         child.kill().unwrap();

@@ -179,10 +179,7 @@ async fn release(deps: &Deps, job: &JobId) -> Result<(), Fault> {
 }
 
 async fn report(deps: &Deps, spec: &JobSpec, news: News) -> Result<(), Fault> {
-    let what = match news {
-        News::Began(step) => step.as_str(),
-        News::Ended => "ended",
-    };
+    let what = news.as_str();
     let report = Report {
         job: spec.id.clone(),
         stack: spec.stack.clone(),

@@ -5,6 +5,7 @@ mod crash;
 mod dice;
 mod fence;
 mod flow;
+mod heir;
 mod invariants;
 mod rollouts;
 mod scenarios;

@@ -220,6 +220,13 @@ impl Turn<'_> {
                 Some(result) => self.result(&result.clone()),
                 None => stale("its result is not there yet; the sweep will look again"),
             },
+            News::Gone => {
+                if self.head.run(&report.job.run).and_then(Run::job).as_ref() != Some(&report.job) {
+                    return stale("the run is not at that job");
+                }
+                self.sweep_job(&report.job);
+                done(Some(&report.job.run))
+            }
         }
     }
 }

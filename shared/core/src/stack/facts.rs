@@ -41,6 +41,8 @@ pub enum Attempted {
     Unclaimed,
     Claimed {
         claim: Claim,
+        /// How long ago it was made, by the store's own clock (rule E2).
+        claim_age_ms: u64,
         record: Option<Record>,
         /// The worker is provably gone, and why.
         worker_gone: Option<String>,
@@ -85,6 +87,10 @@ pub fn wants(head: &StackHead, envelope: &StackEnvelope) -> Wants {
         }
         StackEvent::Report { report } if report.news == News::Ended => {
             wants.results.insert(report.job.clone());
+        }
+        StackEvent::Report { report } if report.news == News::Gone => {
+            wants.results.insert(report.job.clone());
+            wants.attempts.insert(report.job.clone());
         }
         StackEvent::Command { command, .. } => {
             wants.runs.extend(command.run().cloned());

@@ -30,17 +30,17 @@ pub(super) fn look(
     attempted: &Attempted,
     again_at: UnixMs,
     silent_since: Option<UnixMs>,
-    deadline: UnixMs,
+    limit_ms: u64,
     now: UnixMs,
 ) -> Look {
-    let (claim, record, worker_gone, tool_gone) = match attempted {
+    let (claim, claim_age_ms, record, worker_gone, tool_gone) = match attempted {
         Attempted::Unclaimed if now >= again_at => return Look::PointerAgain,
         // A tombstone whose news got lost is the withdrawal's own business.
         Attempted::Unclaimed | Attempted::Claimed { claim: Claim::Tombstone { .. }, .. } => {
             return Look::Wait;
         }
-        Attempted::Claimed { claim, record, worker_gone, tool_gone } => {
-            (claim, record, worker_gone, *tool_gone)
+        Attempted::Claimed { claim, claim_age_ms, record, worker_gone, tool_gone } => {
+            (claim, *claim_age_ms, record, worker_gone, *tool_gone)
         }
     };
     let Claim::Held { worker, epoch, .. } = claim else { return Look::Wait };
@@ -61,7 +61,7 @@ pub(super) fn look(
     }
     // "Lapsed" is never "provably gone": until the tool is, the stack stays taken (rule E1).
     let proven = tool_gone && (worker_gone.is_some() || silent_long(silent_since, now));
-    if proven || now > deadline {
+    if proven || claim_age_ms > limit_ms {
         return Look::DeclareLost { cause };
     }
     Look::Silence
@@ -92,7 +92,7 @@ impl Turn<'_> {
         done(None)
     }
 
-    fn sweep_job(&mut self, job: &JobId) {
+    pub(super) fn sweep_job(&mut self, job: &JobId) {
         if let Some(result) = self.facts.results.get(job) {
             self.result(&result.clone());
             return;
@@ -102,16 +102,10 @@ impl Turn<'_> {
             return;
         };
         let silent = run.state.held().and_then(|held| held.silent);
-        let pointer_at = run.pointer_at.unwrap_or(run.since);
         let limit_ms = def.timeouts.run_ms + crate::definition::KILL_GRACE_MS + LEASE_MS;
         let (pool, class) = (def.worker_pool.clone(), run.class());
         let canceling = matches!(run.state, crate::run::State::Canceling { .. });
-        let claimed_at = match &attempted {
-            Attempted::Claimed { claim: Claim::Held { at, .. }, .. } => *at,
-            _ => pointer_at,
-        };
-        let deadline = claimed_at.plus_ms(limit_ms);
-        match look(job, &attempted, pointer_again_at(run), silent, deadline, self.now) {
+        match look(job, &attempted, pointer_again_at(run), silent, limit_ms, self.now) {
             Look::Wait => {}
             Look::PointerAgain if canceling => self.owe(Effect::Withdraw { job: job.clone() }),
             Look::PointerAgain => {
@@ -162,6 +156,7 @@ mod tests {
     use crate::job::{Attempt, Phase};
 
     const NOW: UnixMs = UnixMs(10_000_000);
+    const AGE_MS: u64 = 1_000_000;
 
     fn job(phase: Phase) -> JobId {
         JobId { run: "r".into(), phase, round: 0, attempt: Attempt(1) }
@@ -188,7 +183,7 @@ mod tests {
             at: UnixMs(0),
         };
         let worker_gone = worker_gone.map(str::to_owned);
-        Attempted::Claimed { claim, record, worker_gone, tool_gone }
+        Attempted::Claimed { claim, claim_age_ms: AGE_MS, record, worker_gone, tool_gone }
     }
     fn lost(cause: &str) -> Look {
         Look::DeclareLost { cause: cause.into() }
@@ -197,14 +192,14 @@ mod tests {
     #[test]
     fn looks_at_every_kind_of_attempt() {
         let busy = |phase| Slot::Busy { job: job(phase) };
-        let late = NOW.0 + 1;
+        let late = AGE_MS;
         use Phase::{Apply, Plan};
         let dead = Some("it was killed");
         let lapsed = "w1 has not renewed its lease for 120 s";
         let anew = "w1 started anew without it";
         #[rustfmt::skip]
         let table = [
-            // name                                 phase  attempted                                              pointer_s silent deadline expect
+            // name                                 phase  attempted                                              pointer_s silent limit_ms expect
             ("just sent",                           Plan,  Attempted::Unclaimed,                                         1, None,    late, Look::Wait),
             ("nobody came",                         Plan,  Attempted::Unclaimed,                                        60, None,    late, Look::PointerAgain),
             ("alive",                               Plan,  claimed(record(1, busy(Plan), 119_999), None, false),       300, None,    late, Look::Wait),
@@ -219,11 +214,11 @@ mod tests {
             ("the run's own time has passed",       Apply, claimed(record(1, busy(Apply), 120_000), None, false),        0, Some(60), 0,   lost(lapsed)),
             ("no record at all",                    Apply, claimed(None, None, false),                                   0, None,    late, Look::Silence),
         ];
-        for (name, phase, attempted, pointer_s, silent_s, deadline, expect) in table {
+        for (name, phase, attempted, pointer_s, silent_s, limit_ms, expect) in table {
             let ago = |s: u64| UnixMs(NOW.0 - s * 1_000);
             let silent = silent_s.map(ago);
             let again_at = ago(pointer_s).plus_ms(UNCLAIMED_MS);
-            let got = look(&job(phase), &attempted, again_at, silent, UnixMs(deadline), NOW);
+            let got = look(&job(phase), &attempted, again_at, silent, limit_ms, NOW);
             assert_eq!(got, expect, "{name}");
         }
     }

@@ -9,8 +9,8 @@ use crate::queues::{Delivery, Outgoing, Queues};
 use crate::secrets::Secrets;
 use async_trait::async_trait;
 use std::sync::Arc;
-use windlass_core::id::{InstanceId, RepoName, Sha};
-use windlass_core::job::Claim;
+use windlass_core::id::{RepoName, Sha};
+use windlass_core::job::{Claim, JobId};
 
 /// A port whose calls are counted, recorded and struck by a [`Faults`] plan.
 pub struct Faulty<P: ?Sized> {
@@ -160,14 +160,14 @@ impl<P: Secrets + ?Sized> Secrets for Faulty<P> {
 
 #[async_trait]
 impl<P: Presence + ?Sized> Presence for Faulty<P> {
-    async fn worker(&self, worker: &InstanceId) -> Result<Evidence, Fault> {
-        self.run(format!("presence.worker {worker}"), self.inner.worker(worker)).await
+    async fn worker(&self, job: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
+        self.run("presence.worker".to_owned(), self.inner.worker(job, claim)).await
     }
-    async fn tool(&self, claim: &Claim) -> Result<Evidence, Fault> {
-        self.run("presence.tool".to_owned(), self.inner.tool(claim)).await
+    async fn tool(&self, job: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
+        self.run("presence.tool".to_owned(), self.inner.tool(job, claim)).await
     }
-    async fn end_tool(&self, claim: &Claim) -> Result<(), Fault> {
-        self.run("presence.end_tool".to_owned(), self.inner.end_tool(claim)).await
+    async fn end_tool(&self, job: &JobId, claim: &Claim) -> Result<(), Fault> {
+        self.run("presence.end_tool".to_owned(), self.inner.end_tool(job, claim)).await
     }
 }
 

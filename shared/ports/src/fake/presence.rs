@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use windlass_core::id::InstanceId;
-use windlass_core::job::Claim;
+use windlass_core::job::{Claim, JobId};
 
 /// [`Presence`] that answers what it was told; whoever was not mentioned is present.
 #[derive(Default)]
@@ -72,11 +72,12 @@ impl FakePresence {
 
 #[async_trait]
 impl Presence for FakePresence {
-    async fn worker(&self, worker: &InstanceId) -> Result<Evidence, Fault> {
+    async fn worker(&self, _: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
+        let Claim::Held { worker, .. } = claim else { return Ok(Evidence::Present) };
         Ok(lock(&self.0).workers.get(worker).cloned().unwrap_or(Evidence::Present))
     }
 
-    async fn tool(&self, claim: &Claim) -> Result<Evidence, Fault> {
+    async fn tool(&self, _: &JobId, claim: &Claim) -> Result<Evidence, Fault> {
         let state = lock(&self.0);
         if let Some((_, evidence)) = state.tools.iter().find(|(known, _)| known == claim) {
             return Ok(evidence.clone());
@@ -89,7 +90,7 @@ impl Presence for FakePresence {
         })
     }
 
-    async fn end_tool(&self, claim: &Claim) -> Result<(), Fault> {
+    async fn end_tool(&self, _: &JobId, claim: &Claim) -> Result<(), Fault> {
         let mut state = lock(&self.0);
         state.ended.push(claim.clone());
         if !state.immortal {
