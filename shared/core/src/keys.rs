@@ -243,6 +243,13 @@ pub fn plan_changes(job: &JobId) -> String {
 pub fn output_values(stack: &StackId, job: &JobId) -> String {
     format!("private/outputs/{stack}/{job}.json")
 }
+/// The body of a message that is too large for its queue. It ends by a lifecycle rule, once no
+/// queue can hold the message any more.
+pub const MESSAGES: &str = "messages/";
+#[must_use]
+pub fn message_body(id: &str) -> String {
+    format!("{MESSAGES}{id}")
+}
 #[must_use]
 pub fn resource_list(job: &JobId) -> String {
     format!("state-lists/{}/{job}.json", job.run)
