@@ -1,0 +1,123 @@
+//! Which files differ between two commits.
+use crate::Github;
+use crate::client::{Ask, Told, segment};
+use crate::wire::{Comparison, Tree, TreeEntry};
+use std::collections::BTreeSet;
+use windlass_core::id::{RepoName, Sha};
+use windlass_ports::{ChangedFiles, Fault};
+
+/// A comparison lists so many files and does not say that there are more.
+const FILES_MAX: usize = 300;
+/// Requests for one tree that does not come whole.
+const TREES_MAX: usize = 500;
+
+/// A tree as GitHub gives it: cut, or whole.
+pub(crate) enum Whole {
+    Yes(Vec<TreeEntry>),
+    Cut,
+}
+
+impl Github {
+    /// `base...head`, with one commit: only the files and the fork are of interest.
+    pub(crate) async fn compare(&self, place: &str, base: &Sha, head: &Sha) -> Result<Told, Fault> {
+        let pair = format!("{}...{}", segment(&base.0), segment(&head.0));
+        self.client.ask(&Ask::get(place, format!("/compare/{pair}?per_page=1"))).await
+    }
+
+    /// A comparison is from the fork to `head`. That is the difference only if `base` is an
+    /// ancestor; otherwise, and if the list may be cut, both trees tell.
+    pub(crate) async fn differ(
+        &self,
+        repo: &RepoName,
+        base: &Sha,
+        head: &Sha,
+    ) -> Result<ChangedFiles, Fault> {
+        let place = self.place(repo)?;
+        let told = self.compare(place, base, head).await?;
+        // 404: one of them is gone, or they have nothing in common.
+        if told.status.as_u16() != 404 {
+            let Comparison { status, files, .. } = told.json("compare commits", place)?;
+            let straight = matches!(status.as_str(), "ahead" | "identical");
+            if straight && files.len() < FILES_MAX {
+                let paths = files.into_iter().flat_map(|f| [Some(f.filename), f.previous_filename]);
+                let paths: BTreeSet<String> = paths.flatten().collect();
+                return Ok(ChangedFiles::Known(paths.into_iter().collect()));
+            }
+        }
+        let Whole::Yes(new) = self.tree(place, head).await?.ok_or_else(|| gone(place, head))?
+        else {
+            return Ok(ChangedFiles::Everything);
+        };
+        let Some(Whole::Yes(old)) = self.tree(place, base).await? else {
+            return Ok(ChangedFiles::Everything);
+        };
+        Ok(ChangedFiles::Known(between(&old, &new)))
+    }
+
+    /// None: there is no such commit.
+    async fn tree(&self, place: &str, sha: &Sha) -> Result<Option<Whole>, Fault> {
+        let path = format!("/git/trees/{}?recursive=1", segment(&sha.0));
+        let told = self.client.ask(&Ask::get(place, path)).await?;
+        if matches!(told.status.as_u16(), 404 | 422) {
+            return Ok(None);
+        }
+        let Tree { tree, truncated } = told.json("list the files", place)?;
+        Ok(Some(if truncated { Whole::Cut } else { Whole::Yes(tree) }))
+    }
+
+    /// All paths, folder by folder where the whole is too large for one answer.
+    pub(crate) async fn paths(&self, repo: &RepoName, sha: &Sha) -> Result<Vec<String>, Fault> {
+        let place = self.place(repo)?;
+        let (mut paths, mut open, mut asked) = (Vec::new(), vec![(String::new(), sha.clone())], 0);
+        while let Some((folder, sha)) = open.pop() {
+            asked += 1;
+            if asked > TREES_MAX {
+                return Err(Fault::poison(format!("{place} has too many files to list")));
+            }
+            let whole = self.tree(place, &sha).await?.ok_or_else(|| gone(place, &sha))?;
+            let entries = match whole {
+                Whole::Yes(entries) => entries,
+                Whole::Cut => self.folder(place, &sha).await?,
+            };
+            let flat = !entries.iter().any(|entry| entry.path.contains('/'));
+            for entry in entries {
+                let path = format!("{folder}{}", entry.path);
+                match entry.kind.as_str() {
+                    "tree" if flat => open.push((format!("{path}/"), Sha(entry.sha))),
+                    "tree" => {}
+                    _ => paths.push(path),
+                }
+            }
+        }
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// What lies in one folder itself.
+    async fn folder(&self, place: &str, sha: &Sha) -> Result<Vec<TreeEntry>, Fault> {
+        let path = format!("/git/trees/{}", segment(&sha.0));
+        let told = self.client.ask(&Ask::get(place, path)).await?;
+        let Tree { tree, truncated } = told.json("list the files", place)?;
+        match truncated {
+            true => Err(Fault::poison(format!("a folder of {place} has too many files to list"))),
+            false => Ok(tree),
+        }
+    }
+}
+
+pub(crate) fn gone(place: &str, sha: &Sha) -> Fault {
+    let text = "GitHub knows no such commit, or the token or App has no access to it";
+    Fault::poison(format!("{place} at {}: {text}", sha.short()))
+}
+
+/// Paths whose content or mode differs.
+fn between(old: &[TreeEntry], new: &[TreeEntry]) -> Vec<String> {
+    type Known<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;
+    fn files(tree: &[TreeEntry]) -> Known<'_> {
+        let files = tree.iter().filter(|entry| entry.kind != "tree");
+        files.map(|entry| (entry.path.as_str(), entry.mode.as_str(), entry.sha.as_str())).collect()
+    }
+    let (old, new) = (files(old), files(new));
+    let paths: BTreeSet<&str> = old.symmetric_difference(&new).map(|(path, ..)| *path).collect();
+    paths.into_iter().map(str::to_owned).collect()
+}
