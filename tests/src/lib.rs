@@ -6,11 +6,13 @@
 //! - [`repo`]: a Git repository that a story commits to.
 //! - [`tool`]: the wrapper that is the first `terraform` on PATH; gates that hold it at a phase.
 //! - [`world`], [`up`], [`http`]: a control plane with its workers, its API, its deaths and returns.
-//! - [`place`]: what a story needs of where it is told; [`local`] is one machine.
+//! - [`place`]: what a story needs of where it is told; [`local`] is one machine, [`cloud`] the cloud
+//!   in a box.
 //! - [`proofs`]: what must be true of every world at its end.
 //! - [`browser`]: a headless Chromium.
 pub mod binary;
 pub mod browser;
+pub mod cloud;
 pub mod http;
 pub mod local;
 pub mod place;

@@ -3,6 +3,7 @@
 Each correction says what AWS promises. All of them rely on the lock of serve.py: one request is
 handled at a time, which also makes S3's conditional writes atomic.
 """
+import json
 import time
 from copy import deepcopy
 
@@ -126,6 +127,18 @@ def bounded_capacity(original):
         return original(self, name, desired)
 
     return set_desired
+
+
+def traced(header, body):
+    """A trace that came with the request stays with the message, and with what it causes:
+    docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-x-ray.html"""
+    if not header:
+        return body
+    words = json.loads(body or b"{}")
+    for message in words.get("Entries", [words]):
+        attributes = message.setdefault("MessageSystemAttributes", {})
+        attributes.setdefault("AWSTraceHeader", {"DataType": "String", "StringValue": header})
+    return json.dumps(words).encode()
 
 
 def apply():

@@ -78,6 +78,9 @@ def receive(environ, body):
     now, deadline = json.dumps(words).encode(), time.monotonic() + wait
     with turn:
         while True:
+            if gone(environ):
+                # Whoever asked is dead: what it got now would be lost to everybody for a while.
+                return "200 OK", [("Content-Type", "application/x-amz-json-1.0")], b"{}"
             left = deadline - time.monotonic()
             try:
                 ready = corrections.next_visible(name, sqs.sqs_backends[account][region])
@@ -89,6 +92,17 @@ def receive(environ, body):
                     return answer
                 ready = 0.01
             turn.wait(min(left, WAIT_SECONDS, ready if ready is not None else WAIT_SECONDS))
+
+
+def gone(environ):
+    """Whether the caller has closed its connection."""
+    connection = environ["werkzeug.socket"]
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def fail(call, when):
@@ -124,6 +138,8 @@ def serve(environ, start_response):
     if environ["PATH_INFO"].startswith("/_emulator/"):
         return control(environ, start_response, body)
     call = calls.of(environ, body)
+    if call and call[2] in ("SendMessage", "SendMessageBatch"):
+        body = corrections.traced(environ.get("HTTP_X_AMZN_TRACE_ID"), body)
     struck = fail(call, "before")
     if struck is None:
         if call and call[2] == "ReceiveMessage":

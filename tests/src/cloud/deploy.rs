@@ -1,0 +1,45 @@
+//! Makes what the template asks for, as CloudFormation would.
+use super::aws::Aws;
+use super::stack::{Queue, Stack};
+use anyhow::{Context as _, Result};
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_ssm::types::ParameterType;
+
+/// Buckets and queues.
+///
+/// # Errors
+/// When the API server refuses one.
+pub async fn deploy(aws: &Aws, stack: &Stack) -> Result<()> {
+    for bucket in &stack.buckets {
+        let made = aws.s3.create_bucket().bucket(&bucket.name).send().await;
+        made.with_context(|| format!("the bucket {}", bucket.name))?;
+        if bucket.versioned {
+            let enabled =
+                VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+            let asked = aws.s3.put_bucket_versioning().bucket(&bucket.name);
+            asked.versioning_configuration(enabled).send().await.context("versioning")?;
+        }
+    }
+    // A queue is there before the one that sends its dead letters there.
+    let redrives = |queue: &&Queue| queue.attributes.contains_key("RedrivePolicy");
+    let (later, first): (Vec<&Queue>, Vec<&Queue>) = stack.queues.iter().partition(redrives);
+    for queue in first.into_iter().chain(later) {
+        let mut asked = aws.sqs.create_queue().queue_name(&queue.name);
+        for (name, value) in &queue.attributes {
+            asked = asked.attributes(QueueAttributeName::from(name.as_str()), value);
+        }
+        asked.send().await.with_context(|| format!("the queue {}", queue.name))?;
+    }
+    Ok(())
+}
+
+/// A SecureString, as a person makes it before the deployment.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn parameter(aws: &Aws, name: &str, value: &str) -> Result<()> {
+    let asked = aws.ssm.put_parameter().name(name).value(value).overwrite(true);
+    asked.r#type(ParameterType::SecureString).send().await.context("a parameter")?;
+    Ok(())
+}

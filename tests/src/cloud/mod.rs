@@ -1,0 +1,200 @@
+//! The cloud in a box: the control plane as AWS would run it, on this machine.
+//!
+//! Everything is made from the translated template; the functions are the real binaries. The rest
+//! is AWS, as far as a control plane can tell:
+//!
+//! - [`template`], [`stack`], [`deploy`]: from the template to buckets, queues and functions.
+//! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API.
+//! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
+//! - [`aws`]: the API server (S3, SQS, …) is the emulator; this is the box's own way to it.
+pub mod aws;
+pub mod deploy;
+pub mod environment;
+pub mod front;
+pub mod poller;
+pub mod runtime;
+pub mod schedule;
+pub mod stack;
+pub mod template;
+pub mod trace;
+
+use anyhow::{Context as _, Result};
+use aws::Aws;
+use emulator::{Emulator, REGION};
+use front::Front;
+use poller::Pollers;
+use runtime::{Lambda, lock};
+use schedule::Clock;
+use stack::Stack;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use template::Template;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+/// How a box differs from the template.
+pub struct Settings<'a> {
+    pub template: &'a Path,
+    /// Parameters of the template, beside `Name`.
+    pub parameters: Vec<(&'a str, String)>,
+    /// Where a function's program is, by the name that the template gives it.
+    pub programs: &'a dyn Fn(&str) -> PathBuf,
+    /// Where functions write their words.
+    pub logs: &'a Path,
+    /// How much faster than its clock schedules fire.
+    pub speed: u32,
+    /// After this time a message whose handling failed comes back; None: after the queue's own.
+    pub comes_back: Option<Duration>,
+    pub emulator: Arc<Emulator>,
+}
+
+/// One deployment.
+pub struct Cloud {
+    /// What its names begin with.
+    pub name: String,
+    pub aws: Aws,
+    pub stack: Stack,
+    pub lambda: Arc<Lambda>,
+    pub front: Front,
+    clock: Arc<Clock>,
+    speed: u32,
+    comes_back: Option<Duration>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What invokes functions while the control plane is there.
+struct Running {
+    pollers: Pollers,
+    schedules: Vec<JoinHandle<()>>,
+}
+
+/// The threads that every box of this process shares.
+pub fn threads() -> &'static Runtime {
+    static THREADS: OnceLock<Runtime> = OnceLock::new();
+    THREADS.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().expect("threads")
+    })
+}
+
+impl Cloud {
+    /// Makes everything that the template asks for; nothing runs yet.
+    ///
+    /// # Errors
+    /// When the template is not understood, or something can't be made.
+    pub fn deploy(settings: &Settings) -> Result<Self> {
+        threads().block_on(Self::make(settings))
+    }
+
+    async fn make(settings: &Settings<'_>) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("w{}-{count}", std::process::id());
+        let body = template::translate(settings.template)?;
+        let mut parameters = settings.parameters.clone();
+        parameters.push(("Name", name.clone()));
+        let template = Template::new(&name, body, &parameters)?;
+        let stack = Stack::of(&template)?;
+        let aws = Aws::new(settings.emulator.clone());
+        deploy::deploy(&aws, &stack).await?;
+        let front = Front::bind().await?;
+        let mut functions = Vec::new();
+        for function in &stack.functions {
+            let mut function = function.clone();
+            // What AWS's name servers do.
+            for (logical, _) in template.of_type("AWS::ApiGatewayV2::Api")? {
+                let there = template.api_endpoint(&logical)?;
+                for value in function.env.values_mut() {
+                    *value = value.replace(&there, &front.url());
+                }
+            }
+            let program = (settings.programs)(&function.binary);
+            functions.push((function, program));
+        }
+        let shared = shared(&aws);
+        std::fs::create_dir_all(settings.logs).context("a folder for logs")?;
+        let lambda = Arc::new(Lambda::new(functions, &shared, settings.logs));
+        front.connect(&lambda, &stack.routes, stack.throttle);
+        let clock = Arc::new(Clock::new(&aws, &lambda, &stack.schedules)?);
+        let (speed, comes_back) = (settings.speed, settings.comes_back);
+        let running = Mutex::default();
+        Ok(Self { name, aws, stack, lambda, front, clock, speed, comes_back, running })
+    }
+
+    /// Queues are polled, schedules fire, the front answers.
+    pub fn start(&self) {
+        let mut running = lock(&self.running);
+        if running.is_some() {
+            return;
+        }
+        self.lambda.set_down(false);
+        let _threads = threads().enter();
+        let sources = &self.stack.sources;
+        let pollers = Pollers::start(&self.aws, &self.lambda, sources, self.comes_back);
+        *running = Some(Running { pollers, schedules: self.clock.run(self.speed) });
+        self.front.set_open(true);
+    }
+
+    /// Nothing is invoked any more. With `kill` what is at work dies, otherwise it ends first.
+    pub fn stop(&self, kill: bool) {
+        self.front.set_open(false);
+        let running = lock(&self.running).take();
+        if kill {
+            self.lambda.set_down(true);
+        }
+        if let Some(Running { pollers, schedules }) = running {
+            for schedule in &schedules {
+                schedule.abort();
+            }
+            threads().block_on(pollers.stop());
+        }
+        self.lambda.set_down(true);
+    }
+
+    /// Fires every schedule at once.
+    ///
+    /// # Errors
+    /// What a function failed with.
+    pub fn tick(&self) -> Result<(), environment::Failed> {
+        threads().block_on(self.clock.tick())
+    }
+
+    /// Invokes a function, as an operator would.
+    ///
+    /// # Errors
+    /// When it came to nothing, and why.
+    pub fn invoke(&self, function: &str, event: &str) -> Result<String, environment::Failed> {
+        let event = axum::body::Bytes::from(event.to_owned());
+        let answer = threads().block_on(self.lambda.invoke(function, event, None))?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// The name of the first bucket.
+    pub fn bucket(&self) -> &str {
+        self.stack.buckets.first().map_or("", |bucket| &bucket.name)
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.stop(true);
+    }
+}
+
+/// What every function finds in its environment, beside its own.
+fn shared(aws: &Aws) -> BTreeMap<String, String> {
+    let own = [
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_SESSION_TOKEN", "not-a-secret"),
+        ("LAMBDA_TASK_ROOT", "/var/task"),
+        ("LANG", "en_US.UTF-8"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("TZ", ":UTC"),
+    ];
+    let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let emulator = aws.emulator.env("nobody");
+    own.chain(emulator.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
+}

@@ -1,0 +1,325 @@
+//! What a template asks for, as far as the box makes it.
+use super::template::{Template, plain};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Everything that is made of one template.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    pub buckets: Vec<Bucket>,
+    pub queues: Vec<Queue>,
+    pub functions: Vec<Function>,
+    pub sources: Vec<Source>,
+    pub schedules: Vec<Schedule>,
+    pub routes: Vec<Route>,
+    pub throttle: Option<Throttle>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub name: String,
+    pub versioned: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub logical: String,
+    pub name: String,
+    /// As `CreateQueue` takes them; the redrive policy names its queue by ARN.
+    pub attributes: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name in the template.
+    pub logical: String,
+    /// The program.
+    pub binary: String,
+    pub name: String,
+    pub arn: String,
+    pub env: BTreeMap<String, String>,
+    pub timeout: Duration,
+    pub memory_mb: u64,
+    /// Reserved concurrency, where there is any.
+    pub concurrency: Option<usize>,
+    /// `RecursiveLoop: Allow`.
+    pub may_recur: bool,
+    /// Statements of all policies of its role.
+    pub allowed: Vec<Value>,
+}
+
+/// A queue whose messages invoke a function.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub function: String,
+    pub queue: String,
+    pub queue_arn: String,
+    pub batch: usize,
+    pub window: Duration,
+    /// `ReportBatchItemFailures`: the function says which messages failed.
+    pub partial: bool,
+    pub concurrency: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pub logical: String,
+    pub function: String,
+    pub expression: String,
+    pub input: String,
+    /// The queue that takes what could not be delivered.
+    pub dead_letters: Option<String>,
+    pub retries: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// None: any.
+    pub method: Option<String>,
+    /// None: whatever no other route takes.
+    pub path: Option<String>,
+    pub function: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    pub burst: f64,
+    pub rate: f64,
+}
+
+/// AWS polls a standard queue with five pollers at first, and hardly more are needed here.
+const CONCURRENCY_USUAL: usize = 5;
+/// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>: the usual 185
+/// over a day; a box lives minutes.
+const RETRIES_MAX: u32 = 2;
+
+impl Stack {
+    /// # Errors
+    /// When something in the template is not understood.
+    pub fn of(template: &Template) -> Result<Self> {
+        Ok(Self {
+            buckets: buckets(template)?,
+            queues: queues(template)?,
+            functions: functions(template)?,
+            sources: sources(template)?,
+            schedules: schedules(template)?,
+            routes: routes(template)?,
+            throttle: throttle(template)?,
+        })
+    }
+}
+
+fn buckets(template: &Template) -> Result<Vec<Bucket>> {
+    let mut buckets = Vec::new();
+    for (logical, bucket) in template.of_type("AWS::S3::Bucket")? {
+        let versioned = bucket["VersioningConfiguration"]["Status"] == "Enabled";
+        buckets.push(Bucket { name: template.physical(&logical)?, versioned });
+    }
+    Ok(buckets)
+}
+
+fn queues(template: &Template) -> Result<Vec<Queue>> {
+    const TAKEN: [&str; 9] = [
+        "ContentBasedDeduplication",
+        "DeduplicationScope",
+        "DelaySeconds",
+        "FifoQueue",
+        "FifoThroughputLimit",
+        "MaximumMessageSize",
+        "MessageRetentionPeriod",
+        "ReceiveMessageWaitTimeSeconds",
+        "VisibilityTimeout",
+    ];
+    let mut queues = Vec::new();
+    for (logical, queue) in template.of_type("AWS::SQS::Queue")? {
+        let mut attributes = BTreeMap::new();
+        for name in TAKEN {
+            if let Some(value) = plain(&queue[name]) {
+                attributes.insert(name.to_owned(), value);
+            }
+        }
+        if queue["RedrivePolicy"].is_object() {
+            attributes.insert("RedrivePolicy".to_owned(), queue["RedrivePolicy"].to_string());
+        }
+        queues.push(Queue { name: template.physical(&logical)?, logical, attributes });
+    }
+    Ok(queues)
+}
+
+fn functions(template: &Template) -> Result<Vec<Function>> {
+    let mut functions = Vec::new();
+    for (logical, function) in template.of_type("AWS::Lambda::Function")? {
+        let mut env = BTreeMap::new();
+        for (name, value) in function["Environment"]["Variables"].as_object().into_iter().flatten()
+        {
+            let value = plain(value).with_context(|| format!("{logical}: {name} is no text"))?;
+            env.insert(name.clone(), value);
+        }
+        let properties = &template.raw(&logical)["Metadata"]["BuildProperties"];
+        let binary = properties["Binary"].as_str();
+        let binary = binary.with_context(|| format!("{logical} names no binary"))?.to_owned();
+        functions.push(Function {
+            binary,
+            name: template.physical(&logical)?,
+            arn: arn_of(template, &logical)?,
+            env,
+            timeout: Duration::from_secs(function["Timeout"].as_u64().unwrap_or(3)),
+            memory_mb: function["MemorySize"].as_u64().unwrap_or(128),
+            concurrency: number(&function["ReservedConcurrentExecutions"]),
+            may_recur: function["RecursiveLoop"] == "Allow",
+            allowed: allowed(template, &logical)?,
+            logical,
+        });
+    }
+    Ok(functions)
+}
+
+fn arn_of(template: &Template, logical: &str) -> Result<String> {
+    let name = template.physical(logical)?;
+    Ok(format!("arn:aws:lambda:{}:{}:function:{name}", emulator::REGION, emulator::ACCOUNT))
+}
+
+/// Statements of the policies of a function's role, wherever the template writes them.
+fn allowed(template: &Template, function: &str) -> Result<Vec<Value>> {
+    let role = &template.raw(function)["Properties"]["Role"]["Fn::GetAtt"][0];
+    let role = role.as_str().with_context(|| format!("{function} has no role of the template"))?;
+    let physical = template.physical(role)?;
+    let mut documents: Vec<Value> = Vec::new();
+    for (logical, body) in template.of_type("AWS::IAM::Role")? {
+        if logical == role {
+            let own = body["Policies"].as_array().into_iter().flatten();
+            documents.extend(own.map(|policy| policy["PolicyDocument"].clone()));
+        }
+    }
+    for kind in ["AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy"] {
+        for (_, body) in template.of_type(kind)? {
+            let roles = body["Roles"].as_array().cloned().unwrap_or_default();
+            if roles.iter().chain([&body["RoleName"]]).any(|name| *name == physical) {
+                documents.push(body["PolicyDocument"].clone());
+            }
+        }
+    }
+    let statements = documents.iter().flat_map(|document| match &document["Statement"] {
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    });
+    Ok(statements.collect())
+}
+
+fn sources(template: &Template) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for (logical, source) in template.of_type("AWS::Lambda::EventSourceMapping")? {
+        if source["Enabled"] == false {
+            continue;
+        }
+        let queue_arn = source["EventSourceArn"].as_str().unwrap_or_default().to_owned();
+        let types = source["FunctionResponseTypes"].as_array().into_iter().flatten();
+        let concurrency = number(&source["ScalingConfig"]["MaximumConcurrency"]);
+        sources.push(Source {
+            function: function_named(template, &source["FunctionName"])
+                .with_context(|| format!("the function of {logical}"))?,
+            queue: name_of(&queue_arn).to_owned(),
+            queue_arn,
+            batch: number(&source["BatchSize"]).unwrap_or(10),
+            window: Duration::from_secs(
+                source["MaximumBatchingWindowInSeconds"].as_u64().unwrap_or(0),
+            ),
+            partial: types.into_iter().any(|kind| kind == "ReportBatchItemFailures"),
+            concurrency: concurrency.unwrap_or(CONCURRENCY_USUAL),
+        });
+    }
+    Ok(sources)
+}
+
+fn schedules(template: &Template) -> Result<Vec<Schedule>> {
+    let mut schedules = Vec::new();
+    let mut add = |logical: &str, expression: &Value, target: &Value| -> Result<()> {
+        let about = || format!("the schedule {logical}");
+        let dead = target["DeadLetterConfig"]["Arn"].as_str();
+        let retries = number(&target["RetryPolicy"]["MaximumRetryAttempts"]);
+        let retries = retries.and_then(|n| u32::try_from(n).ok()).unwrap_or(RETRIES_MAX);
+        schedules.push(Schedule {
+            logical: logical.to_owned(),
+            function: function_named(template, &target["Arn"]).with_context(about)?,
+            expression: expression.as_str().with_context(about)?.to_owned(),
+            input: target["Input"].as_str().unwrap_or("{}").to_owned(),
+            dead_letters: dead.map(|arn| name_of(arn).to_owned()),
+            retries: retries.min(RETRIES_MAX),
+        });
+        Ok(())
+    };
+    for (logical, schedule) in template.of_type("AWS::Scheduler::Schedule")? {
+        if schedule["State"] != "DISABLED" {
+            add(&logical, &schedule["ScheduleExpression"], &schedule["Target"])?;
+        }
+    }
+    for (logical, rule) in template.of_type("AWS::Events::Rule")? {
+        if rule["ScheduleExpression"].is_string() && rule["State"] != "DISABLED" {
+            for target in rule["Targets"].as_array().into_iter().flatten() {
+                add(&logical, &rule["ScheduleExpression"], target)?;
+            }
+        }
+    }
+    Ok(schedules)
+}
+
+fn routes(template: &Template) -> Result<Vec<Route>> {
+    let mut routes = Vec::new();
+    for (logical, api) in template.of_type("AWS::ApiGatewayV2::Api")? {
+        for (path, methods) in api["Body"]["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in methods.as_object().into_iter().flatten() {
+                let integration = &operation["x-amazon-apigateway-integration"];
+                let uri = integration["uri"].as_str().unwrap_or_default();
+                let arn = uri.split_once("/functions/").map_or("", |(_, rest)| rest);
+                let arn = Value::from(arn.trim_end_matches("/invocations"));
+                let function = function_named(template, &arn);
+                routes.push(Route {
+                    method: (method != "x-amazon-apigateway-any-method")
+                        .then(|| method.to_uppercase()),
+                    path: (path != "$default").then(|| path.clone()),
+                    function: function.with_context(|| format!("{logical}: {method} {path}"))?,
+                });
+            }
+        }
+    }
+    // The more a route says, the earlier it is asked.
+    routes.sort_by_key(|route| {
+        let path = route.path.as_deref();
+        let greedy = path.is_some_and(|path| path.contains("+}"));
+        (path.is_none(), greedy, path.is_some_and(|p| p.contains('{')), route.method.is_none())
+    });
+    Ok(routes)
+}
+
+fn throttle(template: &Template) -> Result<Option<Throttle>> {
+    let stages = template.of_type("AWS::ApiGatewayV2::Stage")?;
+    Ok(stages.iter().find_map(|(_, stage)| {
+        let settings = &stage["DefaultRouteSettings"];
+        Some(Throttle {
+            burst: settings["ThrottlingBurstLimit"].as_f64()?,
+            rate: settings["ThrottlingRateLimit"].as_f64()?,
+        })
+    }))
+}
+
+/// The function of the template that has this name or ARN.
+fn function_named(template: &Template, named: &Value) -> Result<String> {
+    let named = named.as_str().context("no name of a function")?;
+    for (logical, _) in template.of_type("AWS::Lambda::Function")? {
+        if template.physical(&logical)? == named || arn_of(template, &logical)? == named {
+            return Ok(logical);
+        }
+    }
+    anyhow::bail!("no function is called {named}")
+}
+
+/// The last part of an ARN.
+fn name_of(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or(arn)
+}
+
+fn number(value: &Value) -> Option<usize> {
+    plain(value)?.parse().ok()
+}

@@ -1,0 +1,2 @@
+//! The cloud in a box.
+mod machinery;
