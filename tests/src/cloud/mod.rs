@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 /// How a box differs from the template.
 pub struct Settings<'a> {
     pub template: &'a Path,
-    /// Parameters of the template, beside `Name`.
+    /// Parameters of the template.
     pub parameters: Vec<(&'a str, String)>,
     /// Where a function's program is, by the name that the template gives it.
     pub programs: &'a dyn Fn(&str) -> PathBuf,
@@ -46,7 +46,7 @@ pub struct Settings<'a> {
     pub logs: &'a Path,
     /// How much faster than its clock schedules fire.
     pub speed: u32,
-    /// After this time a message whose handling failed comes back; None: after the queue's own.
+    /// After this time messages of a failed invocation come back; None: after the queue's own.
     pub comes_back: Option<Duration>,
     pub emulator: Arc<Emulator>,
 }
@@ -94,9 +94,7 @@ impl Cloud {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("w{}-{count}", std::process::id());
         let body = template::translate(settings.template)?;
-        let mut parameters = settings.parameters.clone();
-        parameters.push(("Name", name.clone()));
-        let template = Template::new(&name, body, &parameters)?;
+        let template = Template::new(&name, body, &settings.parameters)?;
         let stack = Stack::of(&template)?;
         let aws = Aws::new(settings.emulator.clone());
         deploy::deploy(&aws, &stack).await?;

@@ -35,8 +35,9 @@ struct Poller {
     aws: Aws,
     lambda: Arc<Lambda>,
     source: Source,
-    /// After this time a message that was not deleted comes back. The queue's own timeout is
-    /// minutes, and nothing but minutes lies between the two; None leaves it as it is.
+    /// After this time the messages of an invocation that failed come back. The queue's own timeout
+    /// is minutes, and nothing but minutes lies between the two; None leaves it as it is. What a
+    /// function itself names as failed is left to it and the queue.
     comes_back: Option<Duration>,
 }
 
@@ -130,6 +131,7 @@ impl Poller {
         let cause = furthest(&batch, &self.source.function);
         let body = Bytes::from(event.to_string());
         let outcome = self.lambda.invoke(&self.source.function, body, cause.as_ref()).await;
+        let broke = outcome.is_err();
         let failed = match outcome {
             Ok(answer) if self.source.partial => failures(&answer, &batch),
             Ok(_) => BTreeSet::new(),
@@ -138,7 +140,7 @@ impl Poller {
         let has_failed = |m: &&Message| m.message_id.as_ref().is_some_and(|id| failed.contains(id));
         let (failed, done): (Vec<_>, Vec<_>) = batch.iter().partition(has_failed);
         self.delete(&done).await;
-        if let Some(comes_back) = self.comes_back {
+        if let Some(comes_back) = self.comes_back.filter(|_| broke) {
             for message in failed {
                 self.hide(message, comes_back).await;
             }

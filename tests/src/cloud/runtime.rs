@@ -1,7 +1,7 @@
 //! Lambda: functions with their environments, which start cold, serve one invocation at a time,
 //! stand still in between, and are killed at their time limit.
 use super::environment::{Environment, Failed, Invocation, PAYLOAD_BYTES_MAX};
-use super::stack::Function;
+use super::stack::{Function, Unattended};
 use super::trace::{PASSES_MAX, Trace};
 use crate::process::{peak_kb, send};
 use axum::body::Bytes;
@@ -105,6 +105,11 @@ impl Lambda {
         let hosted = &self.functions[function];
         let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         hosted.timeout_ms.store(ms, Ordering::SeqCst);
+    }
+
+    /// What becomes of invocations that nobody waits for.
+    pub fn unattended(&self, function: &str) -> Unattended {
+        self.functions[function].function.unattended.clone()
     }
 
     /// Processes by name.

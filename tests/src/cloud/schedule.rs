@@ -5,6 +5,7 @@ use super::runtime::Lambda;
 use super::stack::Schedule;
 use anyhow::{Context as _, Result, bail};
 use axum::body::Bytes;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
@@ -62,23 +63,42 @@ impl Clock {
         Ok(())
     }
 
+    /// Nobody waits for these: what fails is tried again as the function's own settings say, and
+    /// then told to the queue that they name. What never reached the function goes to the
+    /// schedule's own queue.
     async fn fire(&self, schedule: &Schedule) -> Result<(), Failed> {
         let input = Bytes::from(schedule.input.clone());
+        let unattended = self.lambda.unattended(&schedule.function);
         let mut tries = 0;
         loop {
             let outcome = self.lambda.invoke(&schedule.function, input.clone(), None).await;
             let Err(why) = outcome else { return Ok(()) };
             tries += 1;
-            if tries <= schedule.retries {
+            if tries <= unattended.retries {
                 tokio::time::sleep(BETWEEN_TRIES).await;
                 continue;
             }
-            if let Some(queue) = &schedule.dead_letters {
-                let asked = self.aws.sqs.send_message().queue_url(self.aws.queue_url(queue));
-                let _ = asked.message_body(&schedule.input).send().await;
+            match why {
+                Failed::Throttled | Failed::Down => {
+                    self.tell(schedule.undelivered.as_deref(), &schedule.input).await;
+                }
+                _ => {
+                    let told = json!({
+                        "requestContext": { "condition": "RetriesExhausted", "approximateInvokeCount": tries },
+                        "requestPayload": schedule.input,
+                        "responsePayload": why.to_string(),
+                    });
+                    self.tell(unattended.failures.as_deref(), &told.to_string()).await;
+                }
             }
             return Err(why);
         }
+    }
+
+    async fn tell(&self, queue: Option<&str>, body: &str) {
+        let Some(queue) = queue else { return };
+        let asked = self.aws.sqs.send_message().queue_url(self.aws.queue_url(queue));
+        let _ = asked.message_body(body).send().await;
     }
 }
 

@@ -46,6 +46,7 @@ pub struct Function {
     pub concurrency: Option<usize>,
     /// `RecursiveLoop: Allow`.
     pub may_recur: bool,
+    pub unattended: Unattended,
     /// Statements of all policies of its role.
     pub allowed: Vec<Value>,
 }
@@ -70,8 +71,15 @@ pub struct Schedule {
     pub expression: String,
     pub input: String,
     /// The queue that takes what could not be delivered.
-    pub dead_letters: Option<String>,
+    pub undelivered: Option<String>,
+}
+
+/// What Lambda does with an invocation that nobody waits for: of schedules, here.
+#[derive(Clone, Debug, Default)]
+pub struct Unattended {
     pub retries: u32,
+    /// The queue that hears of those that failed for good.
+    pub failures: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,16 +97,45 @@ pub struct Throttle {
     pub rate: f64,
 }
 
+/// What the box makes, or takes into account.
+const MADE: [&str; 14] = [
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::Events::Rule",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+    "AWS::Scheduler::Schedule",
+];
+/// What makes no difference to a function: who may invoke it, where its words go, who is alarmed.
+const NOT_MADE: [&str; 5] = [
+    "AWS::CloudWatch::Alarm",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::QueuePolicy",
+];
+
 /// AWS polls a standard queue with five pollers at first, and hardly more are needed here.
 const CONCURRENCY_USUAL: usize = 5;
-/// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>: the usual 185
-/// over a day; a box lives minutes.
-const RETRIES_MAX: u32 = 2;
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>.
+const RETRIES_USUAL: u32 = 2;
 
 impl Stack {
     /// # Errors
     /// When something in the template is not understood.
     pub fn of(template: &Template) -> Result<Self> {
+        for kind in template.types() {
+            let known = MADE.contains(&kind) || NOT_MADE.contains(&kind);
+            anyhow::ensure!(known, "the box does not know what to make of an {kind}");
+        }
         Ok(Self {
             buckets: buckets(template)?,
             queues: queues(template)?,
@@ -169,6 +206,7 @@ fn functions(template: &Template) -> Result<Vec<Function>> {
             memory_mb: function["MemorySize"].as_u64().unwrap_or(128),
             concurrency: number(&function["ReservedConcurrentExecutions"]),
             may_recur: function["RecursiveLoop"] == "Allow",
+            unattended: unattended(template, &logical)?,
             allowed: allowed(template, &logical)?,
             logical,
         });
@@ -208,6 +246,21 @@ fn allowed(template: &Template, function: &str) -> Result<Vec<Value>> {
     Ok(statements.collect())
 }
 
+fn unattended(template: &Template, function: &str) -> Result<Unattended> {
+    let physical = template.physical(function)?;
+    for (_, config) in template.of_type("AWS::Lambda::EventInvokeConfig")? {
+        if config["FunctionName"] == *physical {
+            let retries = number(&config["MaximumRetryAttempts"]);
+            let destination = &config["DestinationConfig"]["OnFailure"]["Destination"];
+            return Ok(Unattended {
+                retries: retries.and_then(|n| u32::try_from(n).ok()).unwrap_or(RETRIES_USUAL),
+                failures: destination.as_str().map(|arn| name_of(arn).to_owned()),
+            });
+        }
+    }
+    Ok(Unattended { retries: RETRIES_USUAL, failures: None })
+}
+
 fn sources(template: &Template) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for (logical, source) in template.of_type("AWS::Lambda::EventSourceMapping")? {
@@ -238,15 +291,12 @@ fn schedules(template: &Template) -> Result<Vec<Schedule>> {
     let mut add = |logical: &str, expression: &Value, target: &Value| -> Result<()> {
         let about = || format!("the schedule {logical}");
         let dead = target["DeadLetterConfig"]["Arn"].as_str();
-        let retries = number(&target["RetryPolicy"]["MaximumRetryAttempts"]);
-        let retries = retries.and_then(|n| u32::try_from(n).ok()).unwrap_or(RETRIES_MAX);
         schedules.push(Schedule {
             logical: logical.to_owned(),
             function: function_named(template, &target["Arn"]).with_context(about)?,
             expression: expression.as_str().with_context(about)?.to_owned(),
             input: target["Input"].as_str().unwrap_or("{}").to_owned(),
-            dead_letters: dead.map(|arn| name_of(arn).to_owned()),
-            retries: retries.min(RETRIES_MAX),
+            undelivered: dead.map(|arn| name_of(arn).to_owned()),
         });
         Ok(())
     };
@@ -283,6 +333,22 @@ fn routes(template: &Template) -> Result<Vec<Route>> {
                 });
             }
         }
+    }
+    let integrations = template.of_type("AWS::ApiGatewayV2::Integration")?;
+    for (logical, route) in template.of_type("AWS::ApiGatewayV2::Route")? {
+        let target = route["Target"].as_str().unwrap_or_default();
+        let of_route = |(name, _): &&(String, Value)| {
+            template.physical(name).is_ok_and(|id| target == format!("integrations/{id}"))
+        };
+        let (_, integration) = integrations.iter().find(of_route).context(logical.clone())?;
+        let function = function_named(template, &integration["IntegrationUri"]);
+        let key = route["RouteKey"].as_str().unwrap_or_default();
+        let (method, path) = key.split_once(' ').map_or((None, None), |(m, p)| (Some(m), Some(p)));
+        routes.push(Route {
+            method: method.filter(|method| *method != "ANY").map(str::to_owned),
+            path: path.map(str::to_owned),
+            function: function.context(logical)?,
+        });
     }
     // The more a route says, the earlier it is asked.
     routes.sort_by_key(|route| {
@@ -322,4 +388,37 @@ fn name_of(arn: &str) -> &str {
 
 fn number(value: &Value) -> Option<usize> {
     plain(value)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_template_is_understood_whole() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+        let body = super::super::template::translate(&path).unwrap();
+        let repositories = ("Repositories", "infra=acme/infra@main".to_owned());
+        let template = Template::new("box", body, &[repositories]).unwrap();
+        let stack = Stack::of(&template).unwrap();
+        let functions: Vec<&str> = stack.functions.iter().map(|f| f.binary.as_str()).collect();
+        assert_eq!(functions, ["api", "drift", "scheduler", "webhook"]);
+        for function in &stack.functions {
+            assert!(!function.allowed.is_empty(), "{} may do something", function.binary);
+            assert_eq!(function.env["WINDLASS_BUCKET"], stack.buckets[0].name);
+            assert_eq!(function.may_recur, function.binary == "scheduler");
+        }
+        let polled: Vec<(&str, usize)> =
+            stack.sources.iter().map(|s| (s.queue.as_str(), s.batch)).collect();
+        assert_eq!(
+            polled,
+            [("box-jobs-control-first", 1), ("box-intents.fifo", 10), ("box-reports.fifo", 10)]
+        );
+        let scheduled: Vec<&str> = stack.schedules.iter().map(|s| s.function.as_str()).collect();
+        assert_eq!(scheduled, ["Drift", "Scheduler"]);
+        let routes: Vec<_> =
+            stack.routes.iter().map(|r| (r.path.as_deref(), r.function.as_str())).collect();
+        assert_eq!(routes, [(Some("/webhooks/github"), "Webhook"), (None, "Api")]);
+    }
 }

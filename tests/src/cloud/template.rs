@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail};
 use emulator::{ACCOUNT, REGION};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -58,10 +58,6 @@ impl Template {
         Ok(Self { stack: stack.to_owned(), body, parameters })
     }
 
-    pub fn has_parameter(body: &Value, name: &str) -> bool {
-        body["Parameters"][name].is_object()
-    }
-
     /// Resources of this type that the stack really has, by logical name, worked out.
     ///
     /// # Errors
@@ -77,6 +73,12 @@ impl Template {
             found.push((name.clone(), resolved.unwrap_or_default()));
         }
         Ok(found)
+    }
+
+    /// Types of all resources.
+    pub fn types(&self) -> BTreeSet<&str> {
+        let all = self.body["Resources"].as_object().into_iter().flatten();
+        all.filter_map(|(_, resource)| resource["Type"].as_str()).collect()
     }
 
     /// A resource as it is written.

@@ -144,13 +144,16 @@ fn a_function_that_feeds_itself_is_cut_after_sixteen_passes() {
 }
 
 #[test]
-fn a_schedule_that_fails_leaves_its_input_in_the_dead_letters() {
+fn a_schedule_that_fails_is_tried_again_and_told_to_the_queue_of_failures() {
     let stub = Stub::new(vec![]);
     let told = stub.cloud.tick();
     assert!(matches!(told, Err(Failed::Error(_))), "{told:?}");
     let dead = stub.receive("Dead");
-    let bodies: Vec<&str> = dead.iter().filter_map(|message| message.body.as_deref()).collect();
-    assert_eq!(bodies, [r#"{"fail": true}"#]);
+    let body = dead.first().and_then(|message| message.body.as_deref()).unwrap_or_default();
+    let told: Value = serde_json::from_str(body).expect("a record");
+    assert_eq!(told["requestPayload"], r#"{"fail": true}"#, "{told}");
+    assert_eq!(told["requestContext"]["approximateInvokeCount"], 2, "{told}");
+    assert!(stub.receive("Undelivered").is_empty(), "it reached the function");
 }
 
 #[test]
@@ -182,6 +185,9 @@ fn the_front_speaks_payload_two_and_keeps_its_limits() {
     assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{\"x\":1}"), &json!(false)));
     let (_, event) = post("application/x-www-form-urlencoded", b"a=b");
     assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("YT1i"), &json!(true)));
+    let timed = agent.put(format!("{url}/timed/x")).send(&b""[..]).expect("an answer");
+    let event: Value = timed.into_body().read_json().expect("an event");
+    assert_eq!(event["pathParameters"], json!({ "name": "x" }), "another function, by its route");
     let (status, _) = post("application/json", &vec![b'1'; 11 * 1024 * 1024]);
     assert_eq!(status, 413, "above 10 MB");
     let (status, _) = post("application/octet-stream", &vec![0; 5 * 1024 * 1024]);
