@@ -1,5 +1,5 @@
 //! One message, one fate: done, again, or set aside with its reason.
-use crate::{Deps, repo, stack};
+use crate::{Deps, delivery, repo, stack};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use tokio::sync::watch;
@@ -33,7 +33,7 @@ pub async fn handle_intent(deps: &Deps, delivery: &Delivery) -> Fate {
     let outcome = match serde_json::from_slice::<Intent>(&delivery.body) {
         Ok(Intent::Stack(envelope)) => stack::event(deps, &envelope).await.map(|_| ()),
         Ok(Intent::Repo(envelope)) => repo::event(deps, &envelope).await.map(|_| ()),
-        Ok(Intent::Delivery(_)) => Err(Fault::retryable("deliveries are not handled yet")),
+        Ok(Intent::Delivery(pointer)) => delivery::handle(deps, &pointer).await,
         Err(error) => Err(Fault::poison_from("this intent does not parse", error)),
     };
     fate(deps, keys::INTENTS, delivery, outcome).await

@@ -5,11 +5,13 @@
 //! listed there and fails nothing else.
 mod control;
 mod deliver;
+mod delivery;
 mod facts;
 mod handle;
 mod lost;
 mod observe;
 mod presence;
+mod pushes;
 mod repo;
 mod stack;
 mod tick;

@@ -1,12 +1,11 @@
 //! Looking at a repository instead of being told: what `up` does where GitHub would call.
-use crate::{Deps, Repository, deliver};
+use crate::{Deps, Repository, deliver, pushes};
 use std::collections::BTreeMap;
-use windlass_core::event::{Files, Intent, Push, RepoEnvelope, RepoEvent};
-use windlass_core::id::{EventId, RepoName, Sha, derive};
+use windlass_core::event::{Intent, RepoEnvelope, RepoEvent};
+use windlass_core::id::{EventId, Sha, derive};
 use windlass_core::keys;
-use windlass_core::repo::{Branch, RepoHead};
-use windlass_definitions::{Includes, ROOT_FILES, SourceFile, includes, is_definition_file};
-use windlass_ports::{ChangedFiles, Fault, cas};
+use windlass_core::repo::RepoHead;
+use windlass_ports::{Fault, cas};
 
 /// Compares the repository's branches with what its actor knows, and tells it what moved. The
 /// default branch first. Telling twice is harmless: an event's id derives from what is known.
@@ -29,7 +28,7 @@ pub async fn observe(deps: &Deps, repository: &Repository) -> Result<usize, Faul
         if before.is_some_and(|branch| branch.head == *sha) {
             continue;
         }
-        let push = push(deps, repository, name, sha, before, known).await?;
+        let push = pushes::looked_up(deps, repository, (name, sha), known).await?;
         let was = before.map_or("", |branch| branch.head.as_str());
         let seen = before.map_or(pushes, |branch| branch.seq).to_string();
         let id = EventId(derive(&["push", &repo.0, name, was, &sha.0, &seen]));
@@ -50,75 +49,4 @@ pub async fn observe(deps: &Deps, repository: &Repository) -> Result<usize, Faul
 
 async fn tell(deps: &Deps, envelope: RepoEnvelope) -> Result<(), Fault> {
     deliver::send(deps, Intent::Repo(envelope)).await
-}
-
-async fn push(
-    deps: &Deps,
-    repository: &Repository,
-    branch: &str,
-    sha: &Sha,
-    before: Option<&Branch>,
-    known: &BTreeMap<String, Branch>,
-) -> Result<Push, Fault> {
-    let repo = &repository.name;
-    let base = match (before, known.get(&repository.default_branch)) {
-        (Some(before), _) => Some(before.head.clone()),
-        // A new branch brings what it has beyond the point where it left the default one.
-        (None, Some(trunk)) => {
-            let fork = deps.source.merge_base(repo, &trunk.head, sha).await?;
-            fork.or_else(|| Some(trunk.head.clone()))
-        }
-        (None, None) => None,
-    };
-    let files = match deps.source.changed(repo, base.as_ref(), sha).await? {
-        ChangedFiles::Known(files) => Files::Known(files),
-        ChangedFiles::Everything => Files::Everything,
-    };
-    let commit = deps.source.commit(repo, sha).await?.unwrap_or_default();
-    let on_default = branch == repository.default_branch;
-    let touches_definitions = on_default && touches_definitions(deps, repo, sha, &files).await?;
-    Ok(Push {
-        branch: branch.to_owned(),
-        head: sha.clone(),
-        before: before.map(|before| before.head.clone()),
-        author: commit.author,
-        subject: commit.subject,
-        files,
-        touches_definitions,
-    })
-}
-
-async fn touches_definitions(
-    deps: &Deps,
-    repo: &RepoName,
-    sha: &Sha,
-    files: &Files,
-) -> Result<bool, Fault> {
-    let root = match root_file(deps, repo, sha).await {
-        // Not a file that can be read: the administrative run says so, and nothing else waits.
-        Err(fault) if !fault.is_retryable() => return Ok(true),
-        root => root?,
-    };
-    Ok(match files {
-        Files::Everything => root.is_some(),
-        Files::Known(files) => {
-            let includes: Option<Includes> = root.and_then(|root| includes(&root).ok());
-            files.iter().any(|path| is_definition_file(path, includes.as_ref()))
-        }
-    })
-}
-
-/// The root definitions file of a commit, if it has one.
-pub(crate) async fn root_file(
-    deps: &Deps,
-    repo: &RepoName,
-    sha: &Sha,
-) -> Result<Option<SourceFile>, Fault> {
-    for path in ROOT_FILES {
-        if let Some(bytes) = deps.source.read(repo, sha, path).await? {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok(Some(SourceFile { path: path.to_owned(), text }));
-        }
-    }
-    Ok(None)
 }

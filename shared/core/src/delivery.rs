@@ -1,6 +1,6 @@
 //! What a forge sends us: whether it is genuine, what it is about, and what became of it.
 use crate::id::{EventId, RepoName, Sha};
-use crate::time::UnixMs;
+use crate::time::{SECOND_MS, UnixMs};
 use crate::wire::github;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
@@ -236,6 +236,45 @@ pub fn intake(delivery: &VerifiedDelivery) -> Intake {
     }
 }
 
+/// A push's word, held against what is known of its branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The branch is known to be there already.
+    Known,
+    /// It follows on what is known and lists all its files: taken as it is.
+    Told(Vec<String>),
+    /// Out of order, forced, cut, a new or a deleted branch: only the forge knows where the branch
+    /// is now, and that is what counts.
+    Ask,
+}
+
+#[must_use]
+pub fn weigh(push: &github::PushPayload, known: Option<&Sha>) -> Word {
+    let known = known.map(Sha::as_str);
+    if push.is_deletion() {
+        return Word::Ask;
+    }
+    if known == Some(&push.after) {
+        return Word::Known;
+    }
+    match push.files() {
+        Some(files) if push.is_plain() && known == Some(&push.before) => Word::Told(files),
+        _ => Word::Ask,
+    }
+}
+
+/// For so long a forge may answer with the state from before a push that it told of itself.
+const LAG_MS: u64 = 15 * SECOND_MS;
+
+/// Whether what was found is the state from before a push, and the push so young that the answer
+/// may be older than it.
+#[must_use]
+pub fn lags(push: &github::PushPayload, found: Option<&Sha>, age_ms: u64) -> bool {
+    let there = |sha: &str| (!github::is_zero(sha)).then(|| Sha::from(sha));
+    let (before, after) = (there(&push.before), there(&push.after));
+    age_ms < LAG_MS && before != after && found == before.as_ref()
+}
+
 /// A delivery as it waits under `due/` until somebody has looked at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptDelivery {
@@ -252,12 +291,20 @@ pub struct DeliveryOutcome {
     pub event: String,
     pub received_at: UnixMs,
     pub at: UnixMs,
-    #[serde(flatten)]
     pub became: Became,
 }
 
+impl DeliveryOutcome {
+    /// An outcome is final, unless it is a refusal that turned out otherwise.
+    #[must_use]
+    pub fn may_become(&self, other: &DeliveryOutcome) -> bool {
+        let refused = |outcome: &Self| matches!(outcome.became, Became::Refused { .. });
+        refused(self) && !refused(other)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "became", rename_all = "snake_case")]
+#[serde(tag = "as", rename_all = "snake_case")]
 pub enum Became {
     /// The repository's actor heard of it under this event; what that touched is told by the
     /// rollout of this event. `head` none: the branch is gone.

@@ -138,9 +138,58 @@ fn an_outcome_reads_back() {
         event: "push".into(),
         received_at: UnixMs(1),
         at: UnixMs(2),
-        became: Became::Known { why: "this head is known".into() },
+        became: Became::Routed { event: "e".into(), branch: "main".into(), head: None },
     };
     let text = serde_json::to_string(&outcome).unwrap();
-    assert!(text.contains(r#""became":"known""#), "{text}");
+    assert!(text.contains(r#""became":{"as":"routed""#), "{text}");
     assert_eq!(serde_json::from_str::<DeliveryOutcome>(&text).unwrap(), outcome);
+}
+
+fn push(before: &str, after: &str, forced: bool) -> github::PushPayload {
+    let commits = serde_json::json!([{ "id": after, "modified": ["a/main.tf"] }]);
+    let payload = serde_json::json!({
+        "ref": "refs/heads/main", "before": before, "after": after, "forced": forced,
+        "created": before == "0", "deleted": after == "0", "commits": commits,
+    });
+    serde_json::from_value(payload).unwrap()
+}
+
+#[test]
+fn only_a_push_that_follows_on_what_is_known_is_taken_at_its_word() {
+    let told = || Word::Told(vec!["a/main.tf".into()]);
+    for (what, before, after, forced, known, word) in [
+        ("the next push", "1", "2", false, Some("1"), told()),
+        ("heard before", "1", "2", false, Some("2"), Word::Known),
+        ("out of order", "1", "2", false, Some("0a"), Word::Ask),
+        ("never heard of the branch", "1", "2", false, None, Word::Ask),
+        ("forced", "1", "2", true, Some("1"), Word::Ask),
+        ("a new branch", "0", "2", false, None, Word::Ask),
+        ("deleted", "1", "0", false, Some("1"), Word::Ask),
+    ] {
+        assert_eq!(
+            weigh(&push(before, after, forced), known.map(Sha::from).as_ref()),
+            word,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_forge_that_shows_a_push_s_before_may_lag_behind_it() {
+    for (before, after, found, age_ms, lag) in [
+        ("1", "2", Some("1"), 0, true),
+        ("1", "2", Some("1"), LAG_MS, false),
+        ("1", "2", Some("2"), 0, false),
+        ("1", "2", None, 0, false),
+        ("0", "2", None, 0, true),
+        ("1", "0", Some("1"), 0, true),
+        ("1", "0", None, 0, false),
+    ] {
+        let found = found.map(Sha::from);
+        assert_eq!(
+            lags(&push(before, after, false), found.as_ref(), age_ms),
+            lag,
+            "{before} {after}"
+        );
+    }
 }

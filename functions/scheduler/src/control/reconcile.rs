@@ -1,6 +1,6 @@
 //! A plan is the diff of definitions; an apply makes them so.
 use super::world::{self, Stored};
-use crate::{Deps, deliver, observe};
+use crate::{Deps, deliver, pushes};
 use windlass_core::changes::Action;
 use windlass_core::definition::{OnDelete, StackDef};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
@@ -174,7 +174,7 @@ async fn read(
     world: &World,
 ) -> Result<Result<Definitions, String>, Fault> {
     let (repo, sha) = (&spec.repository, &spec.commit);
-    let Some(root) = observe::root_file(deps, repo, sha).await? else {
+    let Some(root) = pushes::root_file(deps, repo, sha).await? else {
         return Ok(Err(format!("commit {} has no windlass.yaml", sha.short())));
     };
     let mut files = Vec::new();

@@ -8,14 +8,14 @@ use windlass_ports::fake::Strike;
 
 /// What a scenario comes to, whatever died on the way.
 #[derive(Debug, PartialEq)]
-struct End {
+pub(crate) struct End {
     runs: Vec<(StackId, String, String)>,
     applied: Vec<(StackId, Digest)>,
     locked: Vec<StackId>,
     owed: usize,
 }
 
-async fn end(world: &World) -> End {
+pub(crate) async fn end(world: &World) -> End {
     let mut watch = Watch::default();
     let broken = watch.at_rest(world).await;
     assert!(broken.is_empty(), "{broken:#?}\n{}", world.faults.story());
@@ -76,7 +76,7 @@ async fn everywhere(Scenario { setup, act }: Scenario) {
     }
 }
 
-fn has_effect(call: &str) -> bool {
+pub(crate) fn has_effect(call: &str) -> bool {
     let port = |kind: &str| call.starts_with(kind);
     port("docs.put") || port("docs.delete") || port("queues") || port("blobs.put")
 }

@@ -2,6 +2,7 @@
 mod actor;
 mod claim;
 mod crash;
+mod deliveries;
 mod dice;
 mod fence;
 mod flow;

@@ -6,11 +6,13 @@
 //! queues go by, and the wall clock that handlers read.
 mod ask;
 mod gate;
+mod hook;
 mod look;
 mod tool;
 mod work;
 
 pub(crate) use ask::one;
+pub(crate) use hook::{NOBODY, Sent};
 pub(crate) use work::{Stage, Worker};
 
 use scheduler::{Deps, Fate, Repository, WriteIds};
