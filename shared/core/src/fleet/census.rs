@@ -1,0 +1,236 @@
+//! What each machine is: exactly one standing, from everything that was seen of it.
+use super::{Alarm, Memory};
+use super::{
+    Draining, Lease, OpId, Place, Policy, SeenInstance, SeenWorker, Snapshot, Whereabouts,
+};
+use crate::id::InstanceId;
+use crate::time::UnixMs;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A machine and all workers on it.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    pub id: InstanceId,
+    pub place: Place,
+    pub standing: Standing,
+    pub workers: Vec<String>,
+    pub launched_at: UnixMs,
+    pub template: u32,
+    pub registered_at: Option<UnixMs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Takes runs. `idle_since` only if none is there.
+    Open {
+        slots: u32,
+        busy: u32,
+        idle_since: Option<UnixMs>,
+    },
+    /// Has runs and takes no more.
+    Occupied {
+        ours: Option<OpId>,
+    },
+    /// Takes none and has none. `ours`: by which op of ours.
+    Drained {
+        ours: Option<OpId>,
+        doomed: bool,
+    },
+    /// Takes runs, and the provider says to leave it: no supply.
+    Warned {
+        busy: u32,
+    },
+    /// Not registered yet, and young enough.
+    Booting,
+    /// Not registered, and too old for that.
+    Overdue,
+    /// Silent with a run: it may well be at work.
+    SilentAndBusy,
+    /// Silent without a run for longer than the grace, or declared lost.
+    Lost,
+    /// Silent without a run, and within the grace.
+    Silent,
+    /// In no group, and nobody's run is on it.
+    Leaked,
+    /// In no group, and still of use, or too young to tell.
+    Stranded,
+    /// It ends by itself.
+    Leaving,
+    Standby,
+}
+
+/// All machines, and what was odd about what was seen.
+#[derive(Clone, Debug)]
+pub struct Census {
+    pub units: Vec<Unit>,
+    pub alarms: BTreeSet<Alarm>,
+    /// Workers that are heard of, wherever they are.
+    pub live: u32,
+}
+
+impl Census {
+    #[must_use]
+    pub fn take(policy: &Policy, s: &Snapshot) -> Self {
+        let mut alarms = BTreeSet::new();
+        let mut on: BTreeMap<&InstanceId, Vec<&SeenWorker>> = BTreeMap::new();
+        for worker in &s.workers {
+            match &worker.on {
+                Whereabouts::On(instance) => on.entry(instance).or_default().push(worker),
+                Whereabouts::OtherGroup(_) => {
+                    alarms.insert(Alarm::OtherGroup { worker: worker.id.clone() });
+                }
+                Whereabouts::Unknown => {
+                    alarms.insert(Alarm::Unidentified { worker: worker.id.clone() });
+                }
+            }
+        }
+        // Workers of machines that are gone, or that nobody knows, are phantoms: not looked up.
+        let alive = s.instances.iter().filter(|i| i.place != Place::Terminated);
+        let units: Vec<Unit> = alive
+            .map(|instance| {
+                let workers = on.get(&instance.id).map_or(&[][..], Vec::as_slice);
+                unit(policy, s.now, instance, workers)
+            })
+            .collect();
+        for silent in units.iter().filter(|u| u.standing == Standing::SilentAndBusy) {
+            alarms.insert(Alarm::SilentAndBusy { instance: silent.id.clone() });
+        }
+        let live = s.workers.iter().filter(|w| w.lease == Lease::Live).count();
+        Self { units, alarms, live: count(live) }
+    }
+
+    /// Machines that the group counts.
+    #[must_use]
+    pub fn in_group(&self) -> u32 {
+        let counted = |u: &&Unit| matches!(u.place, Place::Pending | Place::InService);
+        count(self.units.iter().filter(counted).count())
+    }
+
+    /// Slots that take runs, with and without one.
+    #[must_use]
+    pub fn open_slots(&self) -> u32 {
+        self.open().map(|(slots, _)| slots).sum()
+    }
+
+    /// Slots with a run, on machines that take runs.
+    #[must_use]
+    pub fn open_busy(&self) -> u32 {
+        self.open().map(|(_, busy)| busy).sum()
+    }
+
+    fn open(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.units.iter().filter_map(|unit| match unit.standing {
+            Standing::Open { slots, busy, .. } => Some((slots, busy)),
+            _ => None,
+        })
+    }
+
+    #[must_use]
+    pub fn booting(&self) -> u32 {
+        count(self.units.iter().filter(|u| u.standing == Standing::Booting).count())
+    }
+
+    pub fn of(&self, standing: &Standing) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(move |unit| unit.standing == *standing)
+    }
+
+    /// Boots that failed in a row, if none succeeded since.
+    #[must_use]
+    pub fn boot_failures(&self, memory: &Memory) -> u32 {
+        let since = memory.boot_failed_at;
+        let came_up = |u: &Unit| u.registered_at.zip(since).is_some_and(|(at, failed)| at > failed);
+        if self.units.iter().any(came_up) { 0 } else { memory.boot_failures }
+    }
+}
+
+pub(super) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn unit(policy: &Policy, now: UnixMs, seen: &SeenInstance, workers: &[&SeenWorker]) -> Unit {
+    Unit {
+        id: seen.id.clone(),
+        place: seen.place,
+        standing: standing(policy, now, seen, workers),
+        workers: workers.iter().map(|w| w.id.clone()).collect(),
+        launched_at: seen.launched_at,
+        template: seen.template,
+        registered_at: workers.iter().map(|w| w.registered_at).min(),
+    }
+}
+
+fn standing(
+    policy: &Policy,
+    now: UnixMs,
+    seen: &SeenInstance,
+    workers: &[&SeenWorker],
+) -> Standing {
+    match seen.place {
+        Place::Leaving | Place::Terminated => return Standing::Leaving,
+        Place::Standby => return Standing::Standby,
+        Place::Outside => return outside(policy, now, seen, workers),
+        Place::Pending | Place::InService => {}
+    }
+    if workers.is_empty() {
+        let young = now.since_ms(seen.launched_at) < policy.boot_deadline_ms;
+        return if young { Standing::Booting } else { Standing::Overdue };
+    }
+    let live: Vec<_> = workers.iter().filter(|w| w.lease == Lease::Live).copied().collect();
+    if live.is_empty() {
+        return silent(policy, workers);
+    }
+    let busy: u32 = workers.iter().map(|w| if w.lease == Lease::Void { 0 } else { w.busy }).sum();
+    let draining = workers.iter().find_map(|w| w.draining.as_ref());
+    match (draining, busy) {
+        (Some(by), 1..) => Standing::Occupied { ours: ours(by).map(|(op, _)| op) },
+        (Some(by), 0) => {
+            let ours = ours(by);
+            let doomed = ours.as_ref().is_some_and(|(_, doomed)| *doomed);
+            Standing::Drained { ours: ours.map(|(op, _)| op), doomed }
+        }
+        (None, _) if seen.notice.is_some() => Standing::Warned { busy },
+        (None, _) => Standing::Open {
+            slots: live.iter().map(|w| w.slots).sum(),
+            busy,
+            idle_since: (busy == 0).then(|| idle_since(policy, &live)).flatten(),
+        },
+    }
+}
+
+fn ours(by: &Draining) -> Option<(OpId, bool)> {
+    match by {
+        Draining::Ours { op, doomed } => Some((op.clone(), *doomed)),
+        Draining::Theirs => None,
+    }
+}
+
+/// Since when all of it is idle.
+fn idle_since(policy: &Policy, workers: &[&SeenWorker]) -> Option<UnixMs> {
+    let from = |w: &&SeenWorker| match policy.idle_from {
+        super::IdleFrom::LastRunEnd => w.idle_since.unwrap_or(w.registered_at),
+        super::IdleFrom::Registration => w.registered_at,
+    };
+    workers.iter().map(from).max()
+}
+
+/// None of its workers is heard of.
+fn silent(policy: &Policy, workers: &[&SeenWorker]) -> Standing {
+    if workers.iter().any(|w| w.busy > 0 && w.lease != Lease::Void) {
+        return Standing::SilentAndBusy;
+    }
+    let longest = workers.iter().map(|w| match w.lease {
+        Lease::Live => 0,
+        Lease::Lapsed { for_ms } => for_ms,
+        Lease::Void => u64::MAX,
+    });
+    match longest.max().is_some_and(|ms| ms >= policy.lost_grace_ms) {
+        true => Standing::Lost,
+        false => Standing::Silent,
+    }
+}
+
+fn outside(policy: &Policy, now: UnixMs, seen: &SeenInstance, workers: &[&SeenWorker]) -> Standing {
+    let busy = workers.iter().any(|w| w.busy > 0 && w.lease != Lease::Void);
+    let young = now.since_ms(seen.launched_at) < policy.boot_deadline_ms;
+    if busy || young { Standing::Stranded } else { Standing::Leaked }
+}

@@ -1,0 +1,56 @@
+//! What is broken: machines that never came up, whose worker is lost, or that no group knows.
+use super::census::{Census, Standing, count};
+use super::finish::victim;
+use super::{Action, Alarm, Because, Memory, OpId, Policy, Snapshot};
+use crate::id::InstanceId;
+use crate::time::UnixMs;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) struct Repairs {
+    pub(super) actions: Vec<Action>,
+    pub(super) alarms: BTreeSet<Alarm>,
+    pub(super) suspects: BTreeMap<InstanceId, UnixMs>,
+    pub(super) boots_failed: u32,
+}
+
+/// Broken machines that looked broken before are ended, as many as the blast radius lets.
+pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Memory) -> Repairs {
+    let failures = census.boot_failures(memory);
+    let replaces = failures < policy.boot_failures_max;
+    let mut repairs = Repairs {
+        actions: vec![],
+        alarms: BTreeSet::new(),
+        suspects: BTreeMap::new(),
+        boots_failed: 0,
+    };
+    let limit = (count(census.units.len()) * policy.abnormal_percent / 100).max(1);
+    for unit in &census.units {
+        let because = match unit.standing {
+            Standing::Overdue => Because::BootFailed,
+            Standing::Lost => Because::Lost,
+            Standing::Leaked => Because::Leaked,
+            _ => continue,
+        };
+        let since = memory.suspects.get(&unit.id).copied();
+        repairs.suspects.insert(unit.id.clone(), since.unwrap_or(s.now));
+        if memory.kept && since.is_none() {
+            continue;
+        }
+        if because == Because::BootFailed && !replaces {
+            continue;
+        }
+        if count(repairs.actions.len()) >= limit {
+            repairs.alarms.insert(Alarm::BlastRadius);
+            continue;
+        }
+        // A call that timed out may have taken effect: the same op, so it is the same removal.
+        let known = memory.ops.get(&unit.id).map(|op| op.id.clone());
+        let op = known.unwrap_or_else(|| OpId::of(&unit.id, s.now));
+        repairs.boots_failed += u32::from(because == Because::BootFailed);
+        repairs.actions.push(Action::End { victim: victim(unit, op, false, because) });
+    }
+    if !replaces && census.of(&Standing::Overdue).next().is_some() {
+        repairs.alarms.insert(Alarm::BootsFail);
+    }
+    repairs
+}

@@ -1,0 +1,147 @@
+//! Too much: which machines go.
+use super::census::{Census, Standing, Unit, count};
+use super::finish::victim;
+use super::grow::Balance;
+use super::{Action, Because, Memory, OpId, Policy, Snapshot, Why};
+
+/// More candidates than have to go: a claim may come before a drain.
+const SPARES_MAX: usize = 10;
+
+/// Somebody else made the group smaller than what is there. What is above takes no more runs and
+/// goes without making it smaller still: idle machines now, busy ones when their runs have ended.
+pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
+    let mut excess = census.in_group().saturating_sub(s.group.desired);
+    // Those that already drain are on their way.
+    let drains =
+        |u: &&Unit| matches!(u.standing, Standing::Occupied { .. } | Standing::Drained { .. });
+    excess = excess.saturating_sub(count(census.units.iter().filter(drains).count()));
+    let mut open: Vec<&Unit> =
+        census.units.iter().filter(|u| matches!(u.standing, Standing::Open { .. })).collect();
+    open.sort_by_key(|u| (busy(u), u.template, u.launched_at, u.id.clone()));
+    let chosen = open.into_iter().take(usize::try_from(excess).unwrap_or(usize::MAX));
+    chosen
+        .map(|unit| {
+            let op = OpId::of(&unit.id, s.now);
+            let victim = victim(unit, op, false, Because::AboveDesired);
+            match busy(unit) {
+                0 => Action::Retire { count: 1, candidates: vec![victim] },
+                _ => Action::Drain { victim },
+            }
+        })
+        .collect()
+}
+
+/// What the provider says to leave takes no more runs and is replaced: at once if it is idle.
+pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
+    let units = census.units.iter().filter_map(|unit| match unit.standing {
+        Standing::Warned { busy } => Some((unit, busy)),
+        _ => None,
+    });
+    units
+        .map(|(unit, busy)| {
+            let victim = victim(unit, OpId::of(&unit.id, s.now), false, Because::Notice);
+            match busy {
+                0 => Action::Retire { count: 1, candidates: vec![victim] },
+                _ => Action::Drain { victim },
+            }
+        })
+        .collect()
+}
+
+fn busy(unit: &Unit) -> u32 {
+    match unit.standing {
+        Standing::Open { busy, .. } => busy,
+        _ => 0,
+    }
+}
+
+pub(super) struct Shrinkage {
+    pub(super) actions: Vec<Action>,
+    pub(super) why: Why,
+}
+
+pub(super) fn fewer(
+    policy: &Policy,
+    s: &Snapshot,
+    census: &Census,
+    memory: &Memory,
+    balance: &Balance,
+) -> Shrinkage {
+    let hold = |why| Shrinkage { actions: vec![], why };
+    let booting = census.booting();
+    let Some(surplus) = surplus(policy, s, census, balance) else {
+        return hold(Why::RightSized { booting });
+    };
+    if balance.schedulable > 0 {
+        return hold(Why::RunsWait { schedulable: balance.schedulable });
+    }
+    // Nothing stands behind the number: lowering it ends nobody.
+    if balance.blocked {
+        let to = census.in_group().max(s.group.min);
+        let actions = vec![Action::SetDesired { from: s.group.desired, to }];
+        return Shrinkage { actions, why: Why::Shrunk };
+    }
+    let room = s.group.desired.saturating_sub(s.group.min);
+    if room == 0 {
+        return hold(Why::AtMin);
+    }
+    let cooling = memory
+        .scaled_in_at
+        .map_or(0, |at| policy.scale_in_cooldown_ms.saturating_sub(s.now.since_ms(at)));
+    if cooling > 0 {
+        return hold(Why::CoolingDown { left_ms: cooling });
+    }
+    let raised_by_hand = memory.desired.is_some_and(|ours| s.group.desired > ours);
+    let mut eligible = eligible(policy, s, census, raised_by_hand);
+    if eligible.is_empty() {
+        return hold(Why::NoneIdleLongEnough);
+    }
+    let limit = surplus.min(room).min(policy.step_down_max.max(1));
+    let count = limit.min(count(eligible.len()));
+    eligible.truncate(usize::try_from(count).unwrap_or(usize::MAX).saturating_add(SPARES_MAX));
+    let candidates = eligible
+        .into_iter()
+        .map(|(unit, because)| victim(unit, OpId::of(&unit.id, s.now), true, because))
+        .collect();
+    Shrinkage { actions: vec![Action::Retire { count, candidates }], why: Why::Shrunk }
+}
+
+/// Machines that could go without anything wanted missing; None: none could.
+fn surplus(policy: &Policy, s: &Snapshot, census: &Census, balance: &Balance) -> Option<u32> {
+    let slots = policy.slots_per_instance.max(1);
+    let spare = balance.supply.saturating_sub(balance.wanted) / slots;
+    let drained = census.of(&Standing::Drained { ours: None, doomed: false }).count();
+    let blocked = if balance.blocked { balance.outstanding } else { 0 };
+    let surplus = spare + count(drained) + blocked;
+    (surplus > 0 && s.group.desired > 0).then_some(surplus)
+}
+
+/// What may go, in order: drained by somebody, older launch template, older machine.
+fn eligible<'a>(
+    policy: &Policy,
+    s: &Snapshot,
+    census: &'a Census,
+    raised_by_hand: bool,
+) -> Vec<(&'a Unit, Because)> {
+    let mut eligible: Vec<(&Unit, Because)> = census
+        .units
+        .iter()
+        .filter_map(|unit| {
+            let because = match &unit.standing {
+                Standing::Drained { ours: None, .. } => Because::Drained,
+                Standing::Open { idle_since: Some(since), .. }
+                    if s.now.since_ms(*since) >= policy.idle_delay_ms =>
+                {
+                    Because::Surplus
+                }
+                // More was asked for by hand than we ever wanted: it need not come up first.
+                Standing::Booting if raised_by_hand => Because::Surplus,
+                _ => return None,
+            };
+            Some((unit, because))
+        })
+        .collect();
+    let rank = |because: &Because| u8::from(*because != Because::Drained);
+    eligible.sort_by_key(|(u, because)| (rank(because), u.template, u.launched_at, u.id.clone()));
+    eligible
+}

@@ -1,0 +1,159 @@
+//! Scale-down: 11 to 19; the group's size changed by others: 26, 28, 36.
+use super::pool::{Machine, Pool, does, grows, holds, min, ours};
+use crate::fleet::{Action, Alarm, Because, Op, OpId, Place, Whereabouts, Why};
+
+/// Rule: older launch template first, then the older machine.
+#[test]
+fn s11_idle_machines_go_in_order() {
+    let pool = Pool::desired(5).group(|g| g.min = 1).busy(1).idle(2, 12);
+    let pool = pool.machine(|m| {
+        m.idle_for(12);
+        m.seen.template = 0;
+    });
+    let pool = pool.idle(1, 12);
+    pool.expect(does(vec![pool.retire(4, &[4, 2, 3, 5])], Why::Shrunk));
+}
+
+/// Rule: idle counts from the last run's end.
+#[test]
+fn s12_idle_since_the_last_run() {
+    let pool = Pool::desired(5).group(|g| g.min = 1).busy(1).idle(2, 12).idle(2, 3);
+    pool.expect(does(vec![pool.retire(2, &[2, 3])], Why::Shrunk));
+}
+
+/// Rule: a plan names who takes the place of one whose drain a claim prevented.
+#[test]
+fn s13_a_claim_comes_before_the_drain() {
+    let pool = Pool::desired(3).policy(|p| p.step_down_max = 1).idle(3, 30);
+    pool.expect(does(vec![pool.retire(1, &[1, 2, 3])], Why::Shrunk));
+}
+
+/// Rule: what is drained by us is finished under the op that began it.
+#[test]
+fn s14_a_tick_died_between_drain_and_end() {
+    for doomed in [false, true] {
+        let pool = Pool::desired(1).machine(|m| m.drains(ours("op-1", doomed)));
+        let mut victim = pool.victim(1, true, Because::Surplus);
+        victim.op = OpId("op-1".into());
+        let finish = Action::Finish { victim };
+        pool.expect(does(vec![finish], Why::RightSized { booting: 0 }));
+    }
+}
+
+/// Rule: drained only, it comes back for runs that wait; doomed, it never does (C2).
+#[test]
+fn s15_it_is_wanted_again() {
+    let pool = |doomed| Pool::desired(1).machine(|m| m.drains(ours("op-1", doomed))).queued(1);
+    let undrain = Action::Undrain {
+        instance: "i-1".into(),
+        workers: vec!["w-1".into()],
+        op: OpId("op-1".into()),
+    };
+    pool(false).expect(does(vec![undrain], Why::RightSized { booting: 0 }));
+    let doomed = pool(true);
+    let mut victim = doomed.victim(1, true, Because::Surplus);
+    victim.op = OpId("op-1".into());
+    let actions = vec![Action::Finish { victim }, Action::SetDesired { from: 1, to: 2 }];
+    doomed.expect(does(actions, Why::Grown));
+}
+
+/// Rule: an op ends with its machine's leaving; nothing is done about it a second time.
+#[test]
+fn s16_a_call_that_timed_out_took_effect() {
+    let pool = Pool::desired(0).machine(|m| {
+        m.drains(ours("op-1", true));
+        m.seen.place = Place::Leaving;
+    });
+    let op = Op {
+        id: OpId("op-1".into()),
+        decrement: true,
+        because: Because::Surplus,
+        at: super::pool::NOON,
+    };
+    let pool = pool.remembers(|m| {
+        m.ops.insert("i-1".into(), op);
+    });
+    pool.expect(holds(Why::RightSized { booting: 0 }));
+    assert!(pool.plan().memory.ops.is_empty());
+}
+
+/// Rule: a machine goes only when none of its slots has a run.
+#[test]
+fn s17_one_slot_of_two_is_busy() {
+    let pool = Pool::desired(1).policy(|p| p.slots_per_instance = 2).machine(|m| {
+        m.workers[0].busy = 1;
+        m.idle_for(30);
+    });
+    pool.expect(holds(Why::RightSized { booting: 0 }));
+    let two = Pool::desired(2).policy(|p| p.slots_per_instance = 2).machines(2, |m| {
+        m.workers[0].busy = 1;
+        m.idle_for(30);
+    });
+    two.expect(holds(Why::NoneIdleLongEnough));
+}
+
+/// Rule: nothing goes while a run is about to be claimed.
+#[test]
+fn s18_a_run_waits() {
+    let pool = Pool::desired(3).idle(3, 30);
+    pool.clone().queued(1).expect(holds(Why::RunsWait { schedulable: 1 }));
+    pool.expect(does(vec![pool.retire(3, &[1, 2, 3])], Why::Shrunk));
+}
+
+/// Rule: a worker that names no machine is neither supply nor victim.
+#[test]
+fn s19_a_worker_without_a_machine() {
+    let lost = |m: &mut Machine| {
+        m.idle_for(60);
+        m.workers[0].on = Whereabouts::Unknown;
+        m.launched(2);
+    };
+    let pool = Pool::desired(2).machine(lost).idle(1, 3);
+    let alarm = Alarm::Unidentified { worker: "w-1".into() };
+    pool.expect(holds(Why::NoneIdleLongEnough).alarm(alarm));
+}
+
+/// Rule: what somebody asked for beyond our own number goes by name, booting machines included,
+/// a step at a time; the group never chooses.
+#[test]
+fn s26_the_number_was_raised_by_hand() {
+    let pool = Pool::desired(30).group(|g| g.max = 40).remembers(|m| m.desired = Some(2));
+    let pool = pool.busy(2).idle(3, 15).unregistered(25, 2);
+    let candidates: Vec<usize> = (3..=17).collect();
+    pool.expect(does(vec![pool.retire(5, &candidates)], Why::Shrunk));
+}
+
+/// Rule: the group's minimum holds whatever the queue; above its maximum machines take no more and
+/// go without making it smaller still.
+#[test]
+fn s28_the_bounds_moved() {
+    let raised = Pool::desired(3).group(|g| g.min = 5).idle(3, 30);
+    raised.expect(grows(3, 5));
+    let lowered = Pool::desired(4).group(|g| g.max = 4).busy(6);
+    let drain = |n| Action::Drain { victim: lowered.victim(n, false, Because::AboveDesired) };
+    lowered.expect(does(vec![drain(1), drain(2)], Why::ShrinkingByHand { excess: 2 }));
+
+    let mut later = lowered.clone().later(min(1));
+    for n in 0..2 {
+        let op = OpId::of(&lowered.snapshot.instances[n].id, lowered.snapshot.now);
+        later.snapshot.workers[n].draining =
+            Some(crate::fleet::Draining::Ours { op, doomed: false });
+    }
+    later.expect(holds(Why::ShrinkingByHand { excess: 2 }));
+    later.snapshot.workers[0].busy = 0;
+    let mut victim = later.victim(1, false, Because::AboveDesired);
+    victim.op = OpId::of(&victim.instance, lowered.snapshot.now);
+    later.expect(does(vec![Action::Finish { victim }], Why::ShrinkingByHand { excess: 2 }));
+}
+
+/// Rule: a number that somebody lowered below what is there is not raised while it shrinks.
+#[test]
+fn s36_an_operator_says_none() {
+    let pool = Pool::desired(0).busy(6).remembers(|m| m.desired = Some(6));
+    let drains =
+        (1..=6).map(|n| Action::Drain { victim: pool.victim(n, false, Because::AboveDesired) });
+    let drains: Vec<Action> = drains.collect();
+    pool.expect(does(drains.clone(), Why::ShrinkingByHand { excess: 6 }));
+    let stays = does(drains, Why::ShrinkingByHand { excess: 6 });
+    pool.queued(2).expect(stays.unmet(2, crate::fleet::Cause::ByHand));
+}

@@ -1,0 +1,167 @@
+//! Invalid states, strays, leaks: 20 to 27; Spot: 38, 39; a blind control plane: 40.
+use super::pool::{Pool, does, grows, holds, min};
+use crate::fleet::{Action, Alarm, Because, Draining, Lease, Notice, Place, Whereabouts, Why};
+use crate::time::{SECOND_MS, UnixMs};
+
+/// Rule: drained and busy is occupied, however long; it goes when its run has ended.
+#[test]
+fn s20_an_operator_drained_a_busy_worker() {
+    let mut pool = Pool::desired(1).machine(|m| {
+        m.workers[0].busy = 1;
+        m.drains(Draining::Theirs);
+    });
+    pool.expect(holds(Why::RightSized { booting: 0 }));
+    pool.snapshot.workers[0].busy = 0;
+    let victim = pool.victim(1, true, Because::Drained);
+    let retire = Action::Retire { count: 1, candidates: vec![victim] };
+    pool.expect(does(vec![retire], Why::Shrunk));
+}
+
+/// Rule: silent with a run is at work for all we know; void, or silent without one beyond the
+/// grace, it is ended at the second look.
+#[test]
+fn s21_a_worker_falls_silent() {
+    let silent = |busy, lease| {
+        Pool::desired(1).machine(|m| {
+            m.workers[0].busy = busy;
+            m.workers[0].lease = lease;
+        })
+    };
+    let lapsed = Lease::Lapsed { for_ms: min(60) };
+    let alarm = Alarm::SilentAndBusy { instance: "i-1".into() };
+    let wait = || holds(Why::RightSized { booting: 0 });
+    silent(1, lapsed).later(min(1)).expect(wait().alarm(alarm));
+    silent(0, Lease::Lapsed { for_ms: 90 * SECOND_MS }).later(min(1)).expect(wait());
+    for (busy, lease) in [(0, lapsed), (1, Lease::Void)] {
+        let pool = silent(busy, lease);
+        pool.expect(wait());
+        let pool = pool.later(min(1));
+        let end = Action::End { victim: pool.victim(1, false, Because::Lost) };
+        pool.expect(does(vec![end], Why::RightSized { booting: 0 }));
+    }
+}
+
+/// Rule: a worker whose machine is gone is nobody.
+#[test]
+fn s22_a_phantom() {
+    let pool = Pool::desired(2).busy(2).queued(5).machine(|m| {
+        m.seen.place = Place::Terminated;
+        m.workers[0].lease = Lease::Lapsed { for_ms: min(2) };
+    });
+    pool.expect(grows(2, 7));
+}
+
+/// Rule: a worker of another group is left out, and the rest goes on.
+#[test]
+fn s23_a_worker_of_another_group() {
+    let pool = Pool::desired(1).busy(1).queued(2);
+    let mut pool = pool;
+    let mut stranger = pool.snapshot.workers[0].clone();
+    stranger.id = "w-x".into();
+    stranger.on = Whereabouts::OtherGroup("elsewhere".into());
+    pool.snapshot.workers.push(stranger);
+    pool.expect(grows(1, 3).alarm(Alarm::OtherGroup { worker: "w-x".into() }));
+}
+
+/// Rule: a tagged machine outside of any group is ended at the second look, unless it has a run.
+#[test]
+fn s24_a_leak() {
+    for (workers, busy) in [(0, 0), (1, 0), (1, 1)] {
+        let pool = Pool::desired(0).machine(|m| {
+            m.launched(20);
+            m.seen.place = Place::Outside;
+            m.workers.truncate(workers);
+            for worker in &mut m.workers {
+                worker.busy = busy;
+                worker.draining = Some(Draining::Theirs);
+            }
+        });
+        pool.expect(holds(Why::RightSized { booting: 0 }));
+        let pool = pool.later(min(1));
+        let end = Action::End { victim: pool.victim(1, false, Because::Leaked) };
+        let actions = if busy == 0 { vec![end] } else { vec![] };
+        pool.expect(does(actions, Why::RightSized { booting: 0 }));
+    }
+}
+
+/// Rule: what vanished is nobody's business; the others are dealt with.
+#[test]
+fn s25_one_of_five_strays_is_gone() {
+    let pool = Pool::desired(5).policy(|p| p.abnormal_percent = 100).unregistered(5, 15);
+    let mut pool = pool.later(min(1));
+    pool.snapshot.instances[2].place = Place::Terminated;
+    let end = |n| Action::End { victim: pool.victim(n, false, Because::BootFailed) };
+    let ends = [1, 2, 4, 5].map(end).to_vec();
+    pool.expect(does(ends, Why::NoneIdleLongEnough));
+}
+
+/// Rule: a fleet does not fall silent at once; believed only at the second look.
+#[test]
+fn s27_the_store_says_nobody_is_there() {
+    let mut pool = Pool::desired(15).idle(15, 30).remembers(|m| {
+        m.workers_live = 15;
+        m.machines = 15;
+        m.looked_at = Some(UnixMs(super::pool::NOON.0 - min(1)));
+    });
+    pool.snapshot.workers.clear();
+    let doubt = Why::Implausible { live: 0, before: 15 };
+    pool.expect(holds(doubt).alarm(Alarm::Implausible));
+    let pool = pool.later(min(1));
+    assert_ne!(pool.plan().why, Why::Implausible { live: 0, before: 15 });
+    // Machines that go take their workers with them: nothing is odd about that.
+    let mut fewer = Pool::desired(3).idle(3, 2).remembers(|m| {
+        m.workers_live = 15;
+        m.machines = 15;
+        m.looked_at = Some(UnixMs(super::pool::NOON.0 - min(1)));
+    });
+    fewer.snapshot.group.min = 3;
+    fewer.expect(holds(Why::AtMin));
+}
+
+/// Rule: what the provider advises to leave is no supply; idle it is replaced, busy it takes no more
+/// runs and is not interrupted.
+#[test]
+fn s38_a_rebalance_recommendation() {
+    let warned = |busy| {
+        Pool::desired(1).machine(|m| {
+            m.seen.notice = Some(Notice::Rebalance);
+            m.workers[0].busy = busy;
+        })
+    };
+    let idle = warned(0);
+    let victim = idle.victim(1, false, Because::Notice);
+    let retire = Action::Retire { count: 1, candidates: vec![victim] };
+    idle.expect(does(vec![retire], Why::RightSized { booting: 0 }));
+    let busy = warned(1).queued(1);
+    let drain = Action::Drain { victim: busy.victim(1, false, Because::Notice) };
+    let more = Action::SetDesired { from: 1, to: 2 };
+    busy.expect(does(vec![drain, more], Why::Grown));
+}
+
+/// Rule: all notices of a look are answered by it, with one write of the group's size.
+#[test]
+fn s39_thirty_spot_notices() {
+    let pool = Pool::desired(30).group(|g| g.max = 100).policy(|p| p.step_up_max = 50);
+    let pool = pool.queued(30).machines(30, |m| {
+        m.seen.notice = Some(Notice::Spot);
+        m.workers[0].busy = 1;
+    });
+    let drain = |n| Action::Drain { victim: pool.victim(n, false, Because::Notice) };
+    let mut actions: Vec<Action> = (1..=30).map(drain).collect();
+    actions.push(Action::SetDesired { from: 30, to: 60 });
+    pool.expect(does(actions, Why::Grown));
+}
+
+/// Rule: an old tick is dropped; after a gap the first look only observes.
+#[test]
+fn s40_twenty_minutes_blind() {
+    let pool = Pool::desired(3).idle(3, 30).remembers(|m| {
+        m.looked_at = Some(UnixMs(super::pool::NOON.0 - min(20)));
+    });
+    let mut stale = pool.clone();
+    stale.snapshot.due = UnixMs(super::pool::NOON.0 - min(12));
+    stale.expect(holds(Why::Stale { age_ms: min(12) }));
+    pool.expect(holds(Why::FirstLook { gap_ms: min(20) }));
+    let pool = pool.later(min(1));
+    pool.expect(does(vec![pool.retire(3, &[1, 2, 3])], Why::Shrunk));
+}
