@@ -5,10 +5,14 @@
 //! here streams, and no answer is over a megabyte.
 pub mod auth;
 mod console;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod http;
 pub mod ops;
 pub mod v1;
 
-pub use auth::Auth;
-pub use http::router;
-pub use ops::{Deps, StateStore};
+pub use auth::{Auth, GatewayHost, NewKey, bootstrap_key};
+#[cfg(feature = "gateway")]
+pub use gateway::behind_gateway;
+pub use http::{router, routes};
+pub use ops::{BlobStates, Deps, StateStore};

@@ -169,6 +169,16 @@ pub fn audit(at: crate::time::UnixMs, id: &EventId) -> String {
 pub fn quarantine(id: &str) -> String {
     format!("quarantine/{id}")
 }
+/// API keys by id: who may come in from elsewhere.
+pub const API_KEYS: &str = "keys/";
+#[must_use]
+pub fn api_key(id: &str) -> String {
+    format!("keys/{id}")
+}
+/// Tokens, sessions and login links: named by when they end and the digest of what their holder has,
+/// so that those that have ended come first in a list.
+pub const SESSIONS: &str = "sessions/";
+pub const DEFINITIONS: &str = "definitions/";
 /// What the definitions of one repository last became.
 #[must_use]
 pub fn definitions(repo: &RepoName) -> String {

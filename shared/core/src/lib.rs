@@ -3,6 +3,7 @@
 //! No clock, no randomness, no I/O, no async, no AWS; `clippy.toml` beside this crate says so and
 //! the build holds it. Shells load what a decision [`wants`](stack::wants), call it, commit the
 //! head that it returns with one conditional write, and deliver the effects that the head lists.
+pub mod access;
 pub mod audit;
 pub mod changes;
 pub mod definition;

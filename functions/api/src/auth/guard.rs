@@ -1,6 +1,6 @@
 //! The gates that every request passes: host, then token or cookie, then (for changes made from a
 //! browser) proof that our own page sent it.
-use super::Session;
+use super::Who;
 use crate::console;
 use crate::http::problem;
 use crate::ops::{App, Error};
@@ -14,18 +14,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-/// A program with the token, and the login that it acts for.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    pub(crate) actor: String,
-}
-
 /// A browser with a session.
 #[derive(Clone)]
 pub(crate) struct Visitor {
-    pub(crate) actor: String,
+    pub(crate) who: Who,
     pub(crate) form_token: String,
 }
+
+/// The name by which a gateway in front of this router was called. Whatever mounts the router behind
+/// one puts it into each request, from what the gateway itself says, not from a header.
+#[derive(Clone, Debug)]
+pub struct GatewayHost(pub String);
 
 /// Names the person for whom the CLI acts. Believed of bearers only.
 const ACTOR: HeaderName = HeaderName::from_static("windlass-actor");
@@ -49,8 +48,10 @@ pub(crate) async fn host_guard(
         _ => None,
     };
     let authority = request.uri().authority().map(|authority| authority.as_str());
+    let told = request.extensions().get::<GatewayHost>();
     let agrees = only.is_some_and(|host| {
-        app.deps.auth.knows_host(host) && authority.is_none_or(|a| a.eq_ignore_ascii_case(host))
+        app.deps.auth.knows_host(host, told)
+            && authority.is_none_or(|a| a.eq_ignore_ascii_case(host))
     });
     if agrees {
         return next.run(request).await;
@@ -90,34 +91,33 @@ pub(crate) async fn api_guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match caller(&app, request.headers()) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
+    let caller = match bearer(request.headers()) {
+        Ok((token, actor)) => app.deps.auth.bearer(&app, &token, actor.as_deref()).await,
+        Err(error) => Err(error),
+    };
+    match caller {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
             next.run(request).await
         }
         Err(error) => problem(&error),
     }
 }
 
-fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Error> {
-    let auth = &app.deps.auth;
+/// The token, and for whom its bearer says to act.
+fn bearer(headers: &HeaderMap) -> Result<(String, Option<String>), Error> {
     let token = text(headers, &AUTHORIZATION)
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    if !token.is_some_and(|token| auth.is_token(token)) {
-        let why = "this needs the server's token: Authorization: Bearer …";
-        return Err(Error::Unauthenticated(why.to_owned()));
-    }
-    match headers.get(&ACTOR) {
-        None => Ok(Caller { actor: auth.user.clone() }),
-        Some(name) => match name.to_str().ok().filter(|name| is_login(name)) {
-            Some(name) => Ok(Caller { actor: name.to_owned() }),
-            None => {
-                let why = "Windlass-Actor is a login: 1 to 64 letters, digits and . _ - @ + \\ /";
-                Err(Error::Invalid(why.to_owned()))
-            }
-        },
+        .map(|(_, token)| token.trim().to_owned());
+    let token = token.ok_or_else(|| Error::Unauthenticated(super::TOKEN_NEEDED.to_owned()))?;
+    let Some(name) = headers.get(&ACTOR) else { return Ok((token, None)) };
+    match name.to_str().ok().filter(|name| is_login(name)) {
+        Some(name) => Ok((token, Some(name.to_owned()))),
+        None => {
+            let why = "Windlass-Actor is a login: 1 to 64 letters, digits and . _ - @ + \\ /";
+            Err(Error::Invalid(why.to_owned()))
+        }
     }
 }
 
@@ -140,18 +140,18 @@ pub(crate) async fn console_guard(
     {
         return console::plain_error(&Error::NotAllowed(why.to_owned()));
     }
-    let cookie = cookie(request.headers()).map(str::to_owned);
-    let session = match cookie {
+    let auth = &app.deps.auth;
+    let cookie = cookie(auth, request.headers()).map(str::to_owned);
+    let visitor = match cookie {
         None => None,
-        Some(cookie) => match app.deps.auth.session(&cookie, app.now()).await {
-            Ok(session) => session,
-            Err(fault) => return console::plain_error(&fault.into()),
+        Some(cookie) => match auth.visitor(&app, &cookie).await {
+            Ok(visitor) => visitor,
+            Err(error) => return console::plain_error(&error),
         },
     };
-    let Some(Session { actor, form_token, .. }) = session else {
-        return console::login_needed();
-    };
-    request.extensions_mut().insert(Visitor { actor, form_token });
+    let Some(visitor) = visitor else { return console::login_needed() };
+    request.extensions_mut().insert(visitor.who.clone());
+    request.extensions_mut().insert(visitor);
     next.run(request).await
 }
 
@@ -177,8 +177,8 @@ fn same_origin(headers: &HeaderMap) -> Result<(), &'static str> {
     }
 }
 
-/// Cookies don't know ports: two servers on one machine need two names.
-pub(crate) fn cookie_name(headers: &HeaderMap) -> String {
+/// `windlass-8420` for a host with that port.
+pub(super) fn cookie_of_port(headers: &HeaderMap) -> String {
     let host = text(headers, &HOST).unwrap_or_default();
     let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
     match port {
@@ -187,8 +187,11 @@ pub(crate) fn cookie_name(headers: &HeaderMap) -> String {
     }
 }
 
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let name = cookie_name(headers);
+pub(crate) fn cookie<'a>(auth: &super::Auth, headers: &'a HeaderMap) -> Option<&'a str> {
+    named(&auth.cookie_name(headers), headers)
+}
+
+fn named<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         pairs.flat_map(|value| value.split(';')).filter_map(|p| p.trim().split_once('='));
@@ -245,7 +248,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
             headers.insert(COOKIE, cookies.parse().unwrap());
-            assert_eq!(cookie(&headers), expect, "{host}");
+            assert_eq!(named(&cookie_of_port(&headers), &headers), expect, "{host}");
         }
     }
 

@@ -25,7 +25,8 @@ pub(super) async fn pages(
     Path(id): Path<String>,
     Query(query): Query<After>,
 ) -> Shown<Markup> {
-    let view = ops::changes(&app, &id, query.after.as_deref(), ops::ANSWER_BYTES).await?;
+    let view =
+        ops::changes(&app, &visitor.who, &id, query.after.as_deref(), ops::ANSWER_BYTES).await?;
     let body = html! {
         p.crumbs { a href={ "/runs/" (view.run) } { "← Run" } }
         h1 { "Changes" }

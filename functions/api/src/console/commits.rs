@@ -18,7 +18,7 @@ pub(super) async fn show(
     Extension(visitor): By,
     Path(id): Path<String>,
 ) -> Shown<Markup> {
-    let found = ops::commit(&app, &id).await?;
+    let found = ops::commit(&app, &visitor.who, &id).await?;
     let (commit, now) = (&found.commit, app.now());
     let live = Live { url: format!("/commits/{}/poll", commit.sha), version: version(&found) };
     let live = moving(&found).then_some(live);
@@ -50,8 +50,12 @@ pub(super) struct News {
     live: bool,
 }
 
-pub(super) async fn poll(State(app): Here, Path(id): Path<String>) -> Shown<Json<News>> {
-    let found = ops::commit(&app, &id).await?;
+pub(super) async fn poll(
+    State(app): Here,
+    Extension(visitor): By,
+    Path(id): Path<String>,
+) -> Shown<Json<News>> {
+    let found = ops::commit(&app, &visitor.who, &id).await?;
     Ok(Json(News { version: version(&found), live: moving(&found) }))
 }
 

@@ -2,7 +2,7 @@
 //! effect can be seen, or a page that says why there is none.
 use super::errors::{changed_since, plain_error, refused};
 use super::{By, Here};
-use crate::auth::Visitor;
+use crate::auth::{Visitor, Who};
 use crate::ops::{self, App, Error};
 use crate::v1::{
     Asked, ConfirmRequest, LockRequest, TaskRequest, TriggerRequest, UnlockRequest, Verb,
@@ -75,12 +75,12 @@ pub(super) async fn stack(
         Err(error) => return plain_error(&error),
     };
     let back = format!("/stacks/{}", super::parts::encode(&slug));
-    answer(ask_stack(&app, &visitor.actor, &slug, &verb, fields).await, &back)
+    answer(ask_stack(&app, &visitor.who, &slug, &verb, fields).await, &back)
 }
 
 async fn ask_stack(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     verb: &str,
     fields: Fields,
@@ -92,15 +92,15 @@ async fn ask_stack(
                 hours.ok_or_else(|| Error::Invalid("hours is a whole number".to_owned()))
             });
             let for_ms = for_ms.transpose()?.map(|hours| hours * 60 * MINUTE_MS);
-            ops::lock(app, actor, slug, LockRequest { note: some(&fields.note), for_ms }).await
+            ops::lock(app, who, slug, LockRequest { note: some(&fields.note), for_ms }).await
         }
         "unlock" => {
             let force = fields.force == "yes";
-            ops::unlock(app, actor, slug, UnlockRequest { force }).await
+            ops::unlock(app, who, slug, UnlockRequest { force }).await
         }
         "task" => {
             let command = fields.command.replace("\r\n", "\n");
-            ops::task(app, actor, slug, TaskRequest { command }).await
+            ops::task(app, who, slug, TaskRequest { command }).await
         }
         "trigger" => {
             let kind = match fields.kind.as_str() {
@@ -114,7 +114,7 @@ async fn ask_stack(
             }
             let commit = some(&fields.commit);
             let request = TriggerRequest { kind: Some(kind), commit, force_apply: false };
-            ops::trigger(app, actor, slug, request).await
+            ops::trigger(app, who, slug, request).await
         }
         _ => Err(Error::NotFound("there is nothing at this address".to_owned())),
     }
@@ -135,7 +135,7 @@ pub(super) async fn run(
         let error = Error::NotFound("there is nothing at this address".to_owned());
         return plain_error(&error);
     };
-    match ask_run(&app, &visitor.actor, &id, verb, fields).await {
+    match ask_run(&app, &visitor.who, &id, verb, fields).await {
         // A lock is somebody's word against it; anything else means that the run moved on.
         Err(Error::Refused(why)) if verb == Verb::Confirm && !why.contains("locked by") => {
             changed_since(&super::parts::encode(&id), &why)
@@ -146,7 +146,7 @@ pub(super) async fn run(
 
 async fn ask_run(
     app: &App,
-    actor: &str,
+    who: &Who,
     id: &str,
     verb: Verb,
     fields: Fields,
@@ -157,17 +157,17 @@ async fn ask_run(
                 Error::Invalid("the form does not say what was looked at".to_owned())
             })?;
             let plan_digest = fields.plan_digest;
-            ops::confirm(app, actor, id, ConfirmRequest { plan_digest, version }).await
+            ops::confirm(app, who, id, ConfirmRequest { plan_digest, version }).await
         }
-        Verb::Approve | Verb::Retry => ops::simple(app, actor, id, verb).await,
+        Verb::Approve | Verb::Retry => ops::simple(app, who, id, verb).await,
         Verb::Discard | Verb::Cancel | Verb::Stop => {
-            ops::note_command(app, actor, id, verb, some(&fields.note)).await
+            ops::note_command(app, who, id, verb, some(&fields.note)).await
         }
         Verb::Replan => {
             let targets = fields.targets.lines().filter_map(some).collect();
-            ops::replan(app, actor, id, targets).await
+            ops::replan(app, who, id, targets).await
         }
-        Verb::Prioritize => ops::prioritize(app, actor, id, fields.on == "yes").await,
+        Verb::Prioritize => ops::prioritize(app, who, id, fields.on == "yes").await,
     }
 }
 
@@ -181,9 +181,26 @@ pub(super) async fn worker(
         return plain_error(&error);
     }
     let asked = match verb.as_str() {
-        "drain" => ops::drain(&app, &visitor.actor, &id).await,
-        "undrain" => ops::undrain(&app, &visitor.actor, &id).await,
+        "drain" => ops::drain(&app, &visitor.who, &id).await,
+        "undrain" => ops::undrain(&app, &visitor.who, &id).await,
         _ => Err(Error::NotFound("there is nothing at this address".to_owned())),
     };
     answer(asked, "/workers")
+}
+
+pub(super) async fn quarantine(
+    State(app): Here,
+    Extension(visitor): By,
+    Path((id, verb)): Path<(String, String)>,
+    form: Result<Form<Fields>, FormRejection>,
+) -> Response {
+    if let Err(error) = fields(&visitor, form) {
+        return plain_error(&error);
+    }
+    let asked = match verb.as_str() {
+        "retry" => ops::retry_message(&app, &visitor.who, &id).await,
+        "drop" => ops::drop_message(&app, &visitor.who, &id).await,
+        _ => Err(Error::NotFound("there is nothing at this address".to_owned())),
+    };
+    answer(asked, "/quarantine")
 }

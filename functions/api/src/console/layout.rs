@@ -53,7 +53,7 @@ pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
                 }
                 form.who method="post" action="/logout" {
                     (token(visitor))
-                    span { (visitor.actor) }
+                    span { (visitor.who.actor) }
                     button.link type="submit" { "Log out" }
                 }
             }

@@ -7,6 +7,7 @@ use crate::ops::{self, AuditQuery, RolloutQuery, RunQuery};
 use crate::v1::{AuditView, RunView, WorkerView};
 use axum::extract::{Extension, Query, State};
 use maud::{Markup, html};
+use windlass_core::access::Role;
 use windlass_core::run::RunType;
 use windlass_core::time::UnixMs;
 
@@ -16,7 +17,7 @@ pub(super) async fn runs(
     Query(query): Query<RunQuery>,
 ) -> Shown<Markup> {
     let query = RunQuery { limit: Some(50), ..query };
-    let found = ops::runs(&app, &query).await?;
+    let found = ops::runs(&app, &visitor.who, &query).await?;
     let now = app.now();
     let of = query.stack.as_deref();
     let body = html! {
@@ -99,7 +100,7 @@ pub(super) async fn commits(
     Extension(visitor): By,
     Query(query): Query<RolloutQuery>,
 ) -> Shown<Markup> {
-    let found = ops::rollouts(&app, &query).await?;
+    let found = ops::rollouts(&app, &visitor.who, &query).await?;
     let now = app.now();
     let body = html! {
         div.headline { h1 { "Commits" } span.muted { "what each push and trigger became" } }
@@ -142,7 +143,7 @@ fn worst(runs: &[crate::v1::RolloutRunView]) -> &'static str {
 }
 
 pub(super) async fn workers(State(app): Here, Extension(visitor): By) -> Shown<Markup> {
-    let found = ops::workers(&app).await?;
+    let found = ops::workers(&app, &visitor.who).await?;
     let now = app.now();
     let body = html! {
         div.headline { h1 { "Workers" } }
@@ -157,10 +158,12 @@ pub(super) async fn workers(State(app): Here, Extension(visitor): By) -> Shown<M
                     div.sub { (slots(worker)) }
                 }
                 div.last {
-                    @let verb = if worker.draining_by.is_some() { "undrain" } else { "drain" };
-                    form method="post" action={ "/workers/" (encode(&worker.id)) "/" (verb) } {
-                        (token(&visitor))
-                        button.small type="submit" { @if verb == "drain" { "Drain" } @else { "Take jobs again" } }
+                    @if visitor.who.may(Role::Admin, &visitor.who.pool_space(&worker.pool.as_str().into())) {
+                        @let verb = if worker.draining_by.is_some() { "undrain" } else { "drain" };
+                        form method="post" action={ "/workers/" (encode(&worker.id)) "/" (verb) } {
+                            (token(&visitor))
+                            button.small type="submit" { @if verb == "drain" { "Drain" } @else { "Take jobs again" } }
+                        }
                     }
                     div.sub {
                         "seen " (rough(worker.seen_ms_ago)) " ago · started " (ago(now, &worker.registered_at))
@@ -197,10 +200,13 @@ pub(super) async fn audit(
     Extension(visitor): By,
     Query(query): Query<AuditQuery>,
 ) -> Shown<Markup> {
-    let found = ops::audit_list(&app, &query).await?;
+    let found = ops::audit_list(&app, &visitor.who, &query).await?;
     let now = app.now();
     let body = html! {
-        div.headline { h1 { "Audit" } span.muted { "who asked for what, and what became of it" } }
+        div.headline {
+            h1 { "Audit" } span.muted { "who asked for what, and what became of it" }
+            @if visitor.who.sees_everything() { a.muted href="/quarantine" { "Quarantine" } }
+        }
         @if found.entries.is_empty() { div.empty { p.lead { "Nobody asked for anything yet." } } }
         ul.rows.audit { @for entry in &found.entries { (audit_row(entry, now)) } }
         @if let Some(next) = &found.next {

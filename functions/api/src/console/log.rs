@@ -3,6 +3,7 @@ use super::ansi::to_html;
 use super::layout::{Page, Place, page};
 use super::parts::encode;
 use super::{By, Here, Shown};
+use crate::auth::Seen;
 use crate::ops::{self, App, Tail};
 use axum::extract::{Extension, Path, Query, State};
 use maud::{Markup, PreEscaped, html};
@@ -52,7 +53,7 @@ fn opens(step: Step, is_last: bool) -> bool {
 }
 
 /// The end of a run's log, and the cursor from which to follow it.
-pub(super) async fn tail(app: &App, run: &Run) -> Shown<Markup> {
+pub(super) async fn tail(app: &App, run: &Seen<Run>) -> Shown<Markup> {
     let Tail { parts, next } = ops::log_tail(app, run, TAIL_BYTES).await?;
     let id = run.id();
     let empty = parts.is_empty();
@@ -80,7 +81,11 @@ pub(super) struct Grown {
 }
 
 /// What follows the cursor.
-pub(super) async fn grown(app: &App, run: &Run, after: &str) -> Shown<(Vec<Grown>, String, bool)> {
+pub(super) async fn grown(
+    app: &App,
+    run: &Seen<Run>,
+    after: &str,
+) -> Shown<(Vec<Grown>, String, bool)> {
     let found = ops::log_page(app, run, after).await?;
     let grown = found.parts.iter().map(|part| Grown {
         step: format!("{}/{}", part.job, part.step.as_str()),
@@ -103,7 +108,7 @@ pub(super) async fn pages(
     Path(id): Path<String>,
     Query(query): Query<After>,
 ) -> Shown<Markup> {
-    let (run, _) = ops::fresh(&app, &id).await?;
+    let (run, _) = ops::fresh(&app, &visitor.who, &id).await?;
     let found = ops::log_page(&app, &run, &query.after).await?;
     let more = found.parts.iter().map(|part| part.text.len()).sum::<usize>() > 0 && !found.done;
     let body = html! {

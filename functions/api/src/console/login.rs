@@ -3,7 +3,7 @@ use super::Here;
 use super::errors::{link_used, plain_error};
 use super::forms::check_token;
 use super::layout::bare;
-use crate::auth::{SESSION_MS, Visitor, cookie, cookie_name};
+use crate::auth::{Visitor, cookie};
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -32,11 +32,9 @@ pub(super) async fn enter(
     let value = match app.deps.auth.log_in(&link.code, app.now()).await {
         Ok(Some(value)) => value,
         Ok(None) => return link_used(),
-        Err(fault) => return plain_error(&fault.into()),
+        Err(error) => return plain_error(&error),
     };
-    let name = cookie_name(&headers);
-    let age_s = SESSION_MS / 1_000;
-    let set = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_s}");
+    let set = app.deps.auth.set_cookie(&headers, Some(&value));
     let mut response = bare(
         StatusCode::OK,
         "Welcome",
@@ -67,12 +65,12 @@ pub(super) async fn leave(
     if let Err(error) = check_token(&visitor, &form.token) {
         return plain_error(&error);
     }
-    if let Some(cookie) = cookie(&headers)
+    if let Some(cookie) = cookie(&app.deps.auth, &headers)
         && let Err(fault) = app.deps.auth.log_out(cookie).await
     {
         return plain_error(&fault.into());
     }
-    let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", cookie_name(&headers));
+    let gone = app.deps.auth.set_cookie(&headers, None);
     let mut response = Redirect::to("/login").into_response();
     if let Ok(gone) = HeaderValue::from_str(&gone) {
         response.headers_mut().insert(SET_COOKIE, gone);

@@ -12,6 +12,7 @@ mod lists;
 mod log;
 mod login;
 mod parts;
+mod quarantine;
 mod run;
 mod stack;
 mod stacks;
@@ -20,11 +21,10 @@ mod value;
 pub(crate) use errors::{login_needed, plain_error};
 
 use crate::auth::Visitor;
+use crate::http::Routes;
 use crate::ops::{App, Error};
-use axum::Router;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use std::sync::Arc;
 
 type Here = State<Arc<App>>;
@@ -48,32 +48,33 @@ impl IntoResponse for Oops {
 type Shown<T> = Result<T, Oops>;
 
 /// What somebody without a session may see.
-pub(crate) fn open_routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/login", get(login::enter))
-        .route("/assets/{digest}/{name}", get(assets::serve))
+pub(crate) fn open_routes() -> Routes {
+    Routes::new().get("/login", login::enter).get("/assets/{digest}/{name}", assets::serve)
 }
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(stacks::list))
-        .route("/poll", get(stacks::poll))
-        .route("/stacks/{slug}", get(stack::show))
-        .route("/stacks/{slug}/poll", get(stack::poll))
-        .route("/stacks/{slug}/{verb}", post(forms::stack))
-        .route("/runs", get(lists::runs))
-        .route("/runs/{id}", get(run::show))
-        .route("/runs/{id}/poll", get(run::poll))
-        .route("/runs/{id}/log", get(log::pages))
-        .route("/runs/{id}/changes", get(changes::pages))
-        .route("/runs/{id}/{verb}", post(forms::run))
-        .route("/commits", get(lists::commits))
-        .route("/commits/{sha}", get(commits::show))
-        .route("/commits/{sha}/poll", get(commits::poll))
-        .route("/workers", get(lists::workers))
-        .route("/workers/{id}/{verb}", post(forms::worker))
-        .route("/audit", get(lists::audit))
-        .route("/logout", post(login::leave))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/", stacks::list)
+        .get("/poll", stacks::poll)
+        .get("/stacks/{slug}", stack::show)
+        .get("/stacks/{slug}/poll", stack::poll)
+        .post("/stacks/{slug}/{verb}", forms::stack)
+        .get("/runs", lists::runs)
+        .get("/runs/{id}", run::show)
+        .get("/runs/{id}/poll", run::poll)
+        .get("/runs/{id}/log", log::pages)
+        .get("/runs/{id}/changes", changes::pages)
+        .post("/runs/{id}/{verb}", forms::run)
+        .get("/commits", lists::commits)
+        .get("/commits/{sha}", commits::show)
+        .get("/commits/{sha}/poll", commits::poll)
+        .get("/workers", lists::workers)
+        .post("/workers/{id}/{verb}", forms::worker)
+        .get("/audit", lists::audit)
+        .get("/quarantine", quarantine::list)
+        .get("/quarantine/{id}", quarantine::show)
+        .post("/quarantine/{id}/{verb}", forms::quarantine)
+        .post("/logout", login::leave)
 }
 
 /// What a page's version is made of, so that it can ask whether anything moved.

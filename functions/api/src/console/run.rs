@@ -25,14 +25,14 @@ pub(super) async fn show(
     Extension(visitor): By,
     Path(id): Path<String>,
 ) -> Shown<Markup> {
-    let detail = ops::run_detail(&app, &id).await?;
-    let (doc, _) = ops::fresh(&app, &id).await?;
+    let detail = ops::run_detail(&app, &visitor.who, &id).await?;
+    let (doc, _) = ops::fresh(&app, &visitor.who, &id).await?;
     let changed = match detail.has_changes {
-        true => Some(ops::changes(&app, &id, None, CHANGES_BYTES).await?),
+        true => Some(ops::changes(&app, &visitor.who, &id, None, CHANGES_BYTES).await?),
         false => None,
     };
     let log = tail(&app, &doc).await?;
-    let why = ops::why(&app, &id).await?;
+    let why = ops::why(&app, &visitor.who, &id).await?;
     let (run, now) = (&detail.run, app.now());
     let live = Live { url: format!("/runs/{}/poll", run.id), version: version(&detail) };
     let live = (!run.terminal).then_some(live);
@@ -87,11 +87,12 @@ pub(super) struct News {
 /// What the page asks while its run is live and somebody looks at it.
 pub(super) async fn poll(
     State(app): Here,
+    Extension(visitor): By,
     Path(id): Path<String>,
     Query(since): Query<Since>,
 ) -> Shown<Json<News>> {
-    let detail = ops::run_detail(&app, &id).await?;
-    let (doc, _) = ops::fresh(&app, &id).await?;
+    let detail = ops::run_detail(&app, &visitor.who, &id).await?;
+    let (doc, _) = ops::fresh(&app, &visitor.who, &id).await?;
     let (log, next, done) = grown(&app, &doc, &since.after).await?;
     let live = !detail.run.terminal || !done;
     Ok(Json(News { version: version(&detail), live, log, next }))

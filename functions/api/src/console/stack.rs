@@ -11,6 +11,7 @@ use crate::v1::{EdgeView, OutputList, ResourceList, RunList, RunView, StackDetai
 use axum::extract::{Extension, Path, State};
 use maud::{Markup, html};
 use serde::Serialize;
+use windlass_core::access::Role;
 use windlass_core::time::UnixMs;
 
 const RUNS: usize = 12;
@@ -20,12 +21,12 @@ pub(super) async fn show(
     Extension(visitor): By,
     Path(slug): Path<String>,
 ) -> Shown<Markup> {
-    let detail = ops::stack(&app, &slug).await?;
+    let detail = ops::stack(&app, &visitor.who, &slug).await?;
     let query = RunQuery { stack: Some(slug.clone()), limit: Some(RUNS), ..RunQuery::default() };
-    let runs = ops::runs(&app, &query).await?;
-    let resources = ops::resources(&app, &slug, None).await?;
-    let outputs = ops::outputs(&app, &slug).await?;
-    let why = ops::why(&app, &slug).await?;
+    let runs = ops::runs(&app, &visitor.who, &query).await?;
+    let resources = ops::resources(&app, &visitor.who, &slug, None).await?;
+    let outputs = ops::outputs(&app, &visitor.who, &slug).await?;
+    let why = ops::why(&app, &visitor.who, &slug).await?;
     let now = app.now();
     let live = moving(&detail)
         .then(|| Live { url: format!("/stacks/{slug}/poll"), version: version(&detail) });
@@ -59,8 +60,12 @@ pub(super) struct News {
     live: bool,
 }
 
-pub(super) async fn poll(State(app): Here, Path(slug): Path<String>) -> Shown<Json<News>> {
-    let detail = ops::stack(&app, &slug).await?;
+pub(super) async fn poll(
+    State(app): Here,
+    Extension(visitor): By,
+    Path(slug): Path<String>,
+) -> Shown<Json<News>> {
+    let detail = ops::stack(&app, &visitor.who, &slug).await?;
     Ok(Json(News { version: version(&detail), live: moving(&detail) }))
 }
 
@@ -98,9 +103,10 @@ fn head(detail: &StackDetail, now: UnixMs) -> Markup {
 fn actions(visitor: &Visitor, detail: &StackDetail) -> Markup {
     let stack = &detail.stack;
     let to = |verb: &str| format!("/stacks/{}/{verb}", stack.slug);
-    let own = stack.lock.as_ref().is_some_and(|lock| lock.by == visitor.actor);
+    let own = stack.lock.as_ref().is_some_and(|lock| lock.by == visitor.who.actor);
+    let may = |role| visitor.who.may(role, &stack.space.as_str().into());
     html! {
-        @if stack.defined {
+        @if stack.defined && may(Role::Writer) {
             div.actions role="group" aria-label="Actions" {
                 form method="post" action=(to("trigger")) {
                     (token(visitor))
@@ -110,7 +116,7 @@ fn actions(visitor: &Visitor, detail: &StackDetail) -> Markup {
                     (token(visitor)) input type="hidden" name="type" value="PROPOSED";
                     button type="submit" { "Preview" }
                 }
-                @if stack.lock.is_some() {
+                @if stack.lock.is_some() && (own || may(Role::Admin)) {
                     form method="post" action=(to("unlock")) {
                         (token(visitor))
                         @if !own { input type="hidden" name="force" value="yes"; }

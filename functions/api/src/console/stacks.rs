@@ -22,7 +22,7 @@ pub(super) async fn list(
     Query(query): Query<StackQuery>,
 ) -> Shown<Markup> {
     let query = StackQuery { limit: Some(ROWS), ..query };
-    let found = ops::stacks(&app, &query).await?;
+    let found = ops::stacks(&app, &visitor.who, &query).await?;
     let version = version(&found);
     let live = Live { url: format!("/poll{}", link(&query, &[])), version };
     let now = app.now();
@@ -55,9 +55,13 @@ pub(super) struct News {
 }
 
 /// Whether anything moved on the page that is looked at.
-pub(super) async fn poll(State(app): Here, Query(query): Query<StackQuery>) -> Shown<Json<News>> {
+pub(super) async fn poll(
+    State(app): Here,
+    Extension(visitor): By,
+    Query(query): Query<StackQuery>,
+) -> Shown<Json<News>> {
     let query = StackQuery { limit: Some(ROWS), ..query };
-    Ok(Json(News { version: version(&ops::stacks(&app, &query).await?), live: true }))
+    Ok(Json(News { version: version(&ops::stacks(&app, &visitor.who, &query).await?), live: true }))
 }
 
 fn version(found: &StackList) -> String {

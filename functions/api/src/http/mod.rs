@@ -1,8 +1,10 @@
 //! The router: `/api/v1` for programs, everything else for people.
 mod api;
 mod body;
+mod routes;
 
 pub(crate) use body::{Json, parse};
+pub(crate) use routes::Routes;
 
 use crate::auth::{api_guard, console_guard, host_guard, security_headers};
 use crate::console;
@@ -21,13 +23,14 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Everything under one roof; mounted by `up`, and behind API Gateway.
 pub fn router(deps: Deps) -> Router {
     let app = Arc::new(App::new(deps));
-    let guarded_api = api::routes().layer(from_fn_with_state(app.clone(), api_guard));
-    let pages = console::routes().layer(map_response(page_in_our_words));
+    let guarded_api = api::routes().router.layer(map_response(api::in_our_words));
+    let guarded_api = guarded_api.layer(from_fn_with_state(app.clone(), api_guard));
+    let pages = console::routes().router.layer(map_response(page_in_our_words));
     let pages = pages.layer(from_fn_with_state(app.clone(), console_guard));
     Router::new()
-        .merge(api::open_routes())
+        .merge(api::open_routes().router)
         .merge(guarded_api)
-        .merge(console::open_routes())
+        .merge(console::open_routes().router)
         .merge(pages)
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
@@ -35,6 +38,14 @@ pub fn router(deps: Deps) -> Router {
         .layer(from_fn_with_state(app.clone(), host_guard))
         .layer(from_fn(security_headers))
         .with_state(app)
+}
+
+/// Method and path of everything that the router answers, for tests that go through all of it.
+#[doc(hidden)]
+#[must_use]
+pub fn routes() -> Vec<(&'static str, &'static str)> {
+    let all = [api::open_routes(), api::routes(), console::open_routes(), console::routes()];
+    all.into_iter().flat_map(|routes| routes.names).collect()
 }
 
 /// In our own words, what the framework refuses in its own.

@@ -1,5 +1,6 @@
 //! The one road: an event onto the intents queue, then waiting for what its actor answers.
 use super::{App, Error, event_id};
+use crate::auth::Writer;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -18,9 +19,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A run that was just made gets this long to become readable before its id is told.
 const READABLE_WAIT: Duration = Duration::from_secs(3);
 
-/// Sends an event to a stack's actor.
+/// Sends an event to a stack's actor. `_by` is the proof that somebody may.
 pub(super) async fn tell_stack(
     app: &App,
+    _by: &Writer,
     id: EventId,
     stack: &StackId,
     event: StackEvent,
@@ -32,6 +34,7 @@ pub(super) async fn tell_stack(
 /// Sends an event to a repository's actor.
 pub(super) async fn tell_repo(
     app: &App,
+    _by: &Writer,
     id: EventId,
     repo: &RepoName,
     event: RepoEvent,

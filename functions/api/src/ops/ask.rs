@@ -3,6 +3,7 @@ use super::answer::{asked, from_stack, new_event, readable, tell_stack};
 use super::runs::locate;
 use super::stacks::head_of;
 use super::{App, Error};
+use crate::auth::{Who, Writer};
 use crate::v1::{Asked, ConfirmRequest, LockRequest, UnlockRequest, Verb};
 use windlass_core::event::{Command, StackEvent};
 use windlass_core::id::{Digest, RunId, StackId};
@@ -12,19 +13,27 @@ const TARGETS_MAX: usize = 500;
 
 async fn command(
     app: &App,
-    actor: &str,
+    by: &Writer,
     stack: &StackId,
     command: Command,
 ) -> Result<Asked, Error> {
     let event = new_event()?;
     let is_retry = matches!(command, Command::Retry { .. });
-    let told = StackEvent::Command { actor: actor.to_owned(), command };
-    tell_stack(app, event.clone(), stack, told).await?;
+    let told = StackEvent::Command { actor: by.actor().to_owned(), command };
+    tell_stack(app, by, event.clone(), stack, told).await?;
     let answer = asked(&event, from_stack(app, stack, &event).await?)?;
     if let (true, Some(run)) = (is_retry, &answer.run) {
         readable(app, &RunId(run.clone())).await?;
     }
     Ok(answer)
+}
+
+/// A run that the caller may move, and the proof.
+async fn run_to_move(app: &App, who: &Who, id: &str) -> Result<(Writer, StackId, RunId), Error> {
+    let located = locate(app, who, id).await?;
+    let by = who.writer(located.space())?;
+    let (stack, run) = located.into_inner();
+    Ok((by, stack, run))
 }
 
 /// A note is for people: trimmed, none if empty, of a length that fits a page.
@@ -40,70 +49,77 @@ fn note(text: Option<String>) -> Result<Option<String>, Error> {
 
 pub(crate) async fn lock(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     request: LockRequest,
 ) -> Result<Asked, Error> {
-    let stack = head_of(app, slug).await?.stack;
+    let head = head_of(app, who, slug).await?;
+    let (by, stack) = (who.writer(head.space())?, head.stack.clone());
     let until = request.for_ms.map(|ms| app.now().plus_ms(ms));
-    command(app, actor, &stack, Command::Lock { note: note(request.note)?, until }).await
+    command(app, &by, &stack, Command::Lock { note: note(request.note)?, until }).await
 }
 
 pub(crate) async fn unlock(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     request: UnlockRequest,
 ) -> Result<Asked, Error> {
-    let stack = head_of(app, slug).await?.stack;
-    command(app, actor, &stack, Command::Unlock { force: request.force }).await
+    let head = head_of(app, who, slug).await?;
+    // Somebody else's lock is for an admin to take away.
+    let by = match request.force {
+        true => who.admin(head.space())?.to_writer(),
+        false => who.writer(head.space())?,
+    };
+    let stack = head.stack.clone();
+    command(app, &by, &stack, Command::Unlock { force: request.force }).await
 }
 
 pub(crate) async fn confirm(
     app: &App,
-    actor: &str,
+    who: &Who,
     id: &str,
     request: ConfirmRequest,
 ) -> Result<Asked, Error> {
-    let (stack, run) = locate(app, id).await?;
+    let (by, stack, run) = run_to_move(app, who, id).await?;
     let digest = Digest(request.plan_digest);
     let confirm = Command::Confirm { run, digest, version: request.version };
-    command(app, actor, &stack, confirm).await
+    command(app, &by, &stack, confirm).await
 }
 
 /// Verbs that take nothing.
-pub(crate) async fn simple(app: &App, actor: &str, id: &str, verb: Verb) -> Result<Asked, Error> {
-    let (stack, run) = locate(app, id).await?;
+pub(crate) async fn simple(app: &App, who: &Who, id: &str, verb: Verb) -> Result<Asked, Error> {
+    let (by, stack, run) = run_to_move(app, who, id).await?;
     let asked = match verb {
         Verb::Approve => Command::Approve { run },
         Verb::Retry => Command::Retry { run },
         other => return Err(Error::Invalid(format!("{} needs a body", other.as_str()))),
     };
-    command(app, actor, &stack, asked).await
+    command(app, &by, &stack, asked).await
 }
 
 /// Verbs that take a note.
 pub(crate) async fn note_command(
     app: &App,
-    actor: &str,
+    who: &Who,
     id: &str,
     verb: Verb,
     text: Option<String>,
 ) -> Result<Asked, Error> {
     let note = note(text)?;
-    let (stack, run) = locate(app, id).await?;
+    let (by, stack, run) = run_to_move(app, who, id).await?;
     let asked = match verb {
         Verb::Discard => Command::Discard { run, note },
         Verb::Cancel => Command::Cancel { run, note },
         Verb::Stop => Command::Stop { run, note },
         other => return Err(Error::Invalid(format!("{} takes no note", other.as_str()))),
     };
-    command(app, actor, &stack, asked).await
+    command(app, &by, &stack, asked).await
 }
 
 pub(crate) async fn replan(
     app: &App,
-    actor: &str,
+    who: &Who,
     id: &str,
     targets: Vec<String>,
 ) -> Result<Asked, Error> {
@@ -114,11 +130,11 @@ pub(crate) async fn replan(
     if targets.iter().any(|t| t.trim().is_empty() || t.contains(['\0', '\n'])) {
         return Err(Error::Invalid("a target is a resource address on one line".to_owned()));
     }
-    let (stack, run) = locate(app, id).await?;
-    command(app, actor, &stack, Command::Replan { run, targets }).await
+    let (by, stack, run) = run_to_move(app, who, id).await?;
+    command(app, &by, &stack, Command::Replan { run, targets }).await
 }
 
-pub(crate) async fn prioritize(app: &App, actor: &str, id: &str, on: bool) -> Result<Asked, Error> {
-    let (stack, run) = locate(app, id).await?;
-    command(app, actor, &stack, Command::Prioritize { run, on }).await
+pub(crate) async fn prioritize(app: &App, who: &Who, id: &str, on: bool) -> Result<Asked, Error> {
+    let (by, stack, run) = run_to_move(app, who, id).await?;
+    command(app, &by, &stack, Command::Prioritize { run, on }).await
 }

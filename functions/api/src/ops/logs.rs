@@ -4,6 +4,7 @@
 use super::runs::fresh;
 use super::size::{ANSWER_BYTES, prefix, suffix};
 use super::{App, Error};
+use crate::auth::{Seen, Who};
 use crate::v1::{LogPage, LogPart};
 use std::pin::pin;
 use std::time::Duration;
@@ -137,7 +138,7 @@ fn live_step(state: &State) -> Option<Step> {
 }
 
 /// What follows the cursor, without waiting.
-pub(crate) async fn log_page(app: &App, run: &Run, after: &str) -> Result<LogPage, Error> {
+pub(crate) async fn log_page(app: &App, run: &Seen<Run>, after: &str) -> Result<LogPage, Error> {
     let logs = contents(app, run).await?;
     let (mut at, mut offset) = match after {
         "" => (0, 0),
@@ -182,6 +183,7 @@ fn place(logs: &[StepLog], cursor: &str) -> Result<(usize, u64), Error> {
 /// What follows the cursor, waiting up to `wait_ms` for the first of it, or for the run to move.
 pub(crate) async fn log_wait(
     app: &App,
+    who: &Who,
     id: &str,
     after: &str,
     wait_ms: u64,
@@ -191,7 +193,7 @@ pub(crate) async fn log_wait(
     loop {
         let mut armed = pin!(app.deps.wake.notified());
         armed.as_mut().enable();
-        let (run, _) = fresh(app, id).await?;
+        let (run, _) = fresh(app, who, id).await?;
         let page = log_page(app, &run, after).await?;
         let moved = seen.replace(run.version).is_some_and(|version| version != run.version);
         let now = Instant::now();
@@ -218,7 +220,7 @@ pub(crate) struct TailPart {
 }
 
 /// What comes to at most `room` bytes of an answer, the newest first to be taken.
-pub(crate) async fn log_tail(app: &App, run: &Run, room: usize) -> Result<Tail, Fault> {
+pub(crate) async fn log_tail(app: &App, run: &Seen<Run>, room: usize) -> Result<Tail, Fault> {
     let logs = contents(app, run).await?;
     let (mut parts, mut room, mut next) = (Vec::new(), room, String::new());
     for (at, log) in logs.iter().enumerate().rev() {

@@ -1,27 +1,39 @@
 //! What can be read and asked, apart from how it is shown: the JSON API and the console are both
 //! thin over this.
 mod answer;
+mod api_keys;
 mod ask;
+mod audit;
 mod error;
 mod fleet;
+mod health;
 mod list;
 mod logs;
 mod plan;
+mod quarantine;
 mod rollouts;
 mod runs;
 mod secrets;
+mod sight;
 mod size;
+mod spaces;
 mod stacks;
 mod summaries;
 mod trigger;
 mod view;
 mod why;
 
+pub(crate) use api_keys::{create_key, list_keys, revoke_key};
 pub(crate) use ask::{confirm, lock, note_command, prioritize, replan, simple, unlock};
+pub(crate) use audit::{AuditQuery, audit_list, record};
 pub use error::Error;
-pub(crate) use fleet::{AuditQuery, audit_list, drain, quarantine, undrain, workers};
+pub(crate) use fleet::{drain, undrain, workers};
+pub(crate) use health::health;
 pub(crate) use logs::{Tail, log_page, log_tail, log_wait};
 pub(crate) use plan::changes;
+pub(crate) use quarantine::{
+    QuarantineQuery, drop_message, quarantine, quarantined, retry_message,
+};
 pub(crate) use rollouts::{RolloutQuery, commit, rollouts};
 pub(crate) use runs::{RunQuery, fresh, run_detail, runs};
 pub(crate) use secrets::{remove_secret, secrets, set_secret};
@@ -36,6 +48,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use windlass_core::id::{EventId, StackId};
+use windlass_core::keys;
 use windlass_core::time::UnixMs;
 use windlass_ports::{Blobs, Clock, Docs, Fault, Queues, Secrets, Source};
 
@@ -61,16 +74,34 @@ pub trait StateStore: Send + Sync {
     async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault>;
 }
 
+/// State files that are blobs, where Terraform itself writes them: its S3 backend's objects.
+pub struct BlobStates(pub Arc<dyn Blobs>);
+
+#[async_trait]
+impl StateStore for BlobStates {
+    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
+        self.0.get(&keys::state(stack)).await
+    }
+}
+
 /// The dependencies and what is remembered between requests.
 pub(crate) struct App {
     pub(crate) deps: Deps,
     pub(crate) summaries: Summaries,
     pub(crate) rollouts: rollouts::Known,
+    pub(crate) spaces: spaces::Spaces,
+    healthy: health::Healthy,
 }
 
 impl App {
     pub(crate) fn new(deps: Deps) -> Self {
-        Self { deps, summaries: Summaries::default(), rollouts: rollouts::Known::default() }
+        Self {
+            deps,
+            summaries: Summaries::default(),
+            rollouts: rollouts::Known::default(),
+            spaces: spaces::Spaces::default(),
+            healthy: health::Healthy::default(),
+        }
     }
     pub(crate) fn now(&self) -> UnixMs {
         self.deps.clock.now()

@@ -3,6 +3,7 @@ use super::runs::fresh;
 use super::size::{cost, prefix};
 use super::stacks::read_json;
 use super::{App, Error};
+use crate::auth::Who;
 use crate::v1::{AttributeView, ChangesView, OutputChangeView, ResourceChangeView};
 use serde_json::Value;
 use windlass_core::changes::{Action, AttributeChange, Changes, OutputChange, ResourceChange};
@@ -19,11 +20,12 @@ const AROUND_RESOURCE: usize = 800;
 /// From the resource after `after` (a number of resources) on; what comes to at most `room` bytes.
 pub(crate) async fn changes(
     app: &App,
+    who: &Who,
     id: &str,
     after: Option<&str>,
     room: usize,
 ) -> Result<ChangesView, Error> {
-    let (run, _) = fresh(app, id).await?;
+    let (run, _) = fresh(app, who, id).await?;
     let from = match after {
         None => 0,
         Some(text) => text

@@ -1,8 +1,10 @@
 //! Rollouts: one push or trigger, its runs as they are now, parents before their dependents.
 use super::list::all;
 use super::runs::newest_try;
+use super::sight::Sight;
 use super::stacks::repositories;
 use super::{App, Error, view};
+use crate::auth::Who;
 use crate::v1::{CommitDetail, RolloutList, RolloutRunView, RolloutView};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +17,8 @@ use windlass_ports::{Fault, cas};
 
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 50;
+/// Somebody who sees few of them gets what was found among so many, and a cursor.
+const LOOKED_AT_MAX: usize = 200;
 /// As many digits as make a prefix worth looking for.
 const SHA_CHARS_MIN: usize = 4;
 
@@ -45,19 +49,30 @@ impl Known {
     }
 }
 
-pub(crate) async fn rollouts(app: &App, query: &RolloutQuery) -> Result<RolloutList, Error> {
+pub(crate) async fn rollouts(
+    app: &App,
+    who: &Who,
+    query: &RolloutQuery,
+) -> Result<RolloutList, Error> {
+    let sight = Sight::of(app, who).await?;
     let prefix = match query.repository.as_str() {
         "" => keys::ROLLOUTS.to_owned(),
         repository => format!("{}{repository}/", keys::ROLLOUTS),
     };
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let page = newest_first(app, &prefix, query.after.as_deref(), limit + 1).await?;
-    let mut rollouts = Vec::new();
-    for key in page.iter().take(limit) {
-        rollouts.extend(shown(app, key).await?);
+    let look_at = if sight.is_everything() { limit + 1 } else { LOOKED_AT_MAX };
+    let page = newest_first(app, &prefix, query.after.as_deref(), look_at).await?;
+    let (mut rollouts, mut last, mut more) = (Vec::new(), None, false);
+    for key in &page {
+        if rollouts.len() == limit {
+            more = true;
+            break;
+        }
+        last = Some(key);
+        rollouts.extend(shown(app, &sight, key).await?);
     }
-    let next = page.get(limit).and_then(|_| page.get(limit - 1)).and_then(|key| id_of(key));
-    Ok(RolloutList { rollouts, next })
+    let last = last.filter(|_| more || page.len() == look_at);
+    Ok(RolloutList { rollouts, next: last.and_then(|key| id_of(key)) })
 }
 
 fn id_of(key: &str) -> Option<String> {
@@ -84,15 +99,29 @@ async fn newest_first(
     Ok(dated.into_iter().skip(skip).take(limit).map(|(_, key)| key).collect())
 }
 
-async fn shown(app: &App, key: &str) -> Result<Option<RolloutView>, Error> {
-    match cas::load::<Rollout>(&*app.deps.docs, key).await? {
+async fn shown(app: &App, sight: &Sight, key: &str) -> Result<Option<RolloutView>, Error> {
+    let found = cas::load::<Rollout>(&*app.deps.docs, key).await?;
+    match found.and_then(|found| visible(sight, found.value)) {
         None => Ok(None),
-        Some(found) => Ok(Some(rollout_view(app, &found.value).await?)),
+        Some(rollout) => Ok(Some(rollout_view(app, sight, &rollout).await?)),
     }
 }
 
+/// What the caller may know of it: the runs of their stacks. None: nothing.
+fn visible(sight: &Sight, mut rollout: Rollout) -> Option<Rollout> {
+    if sight.is_everything() {
+        return Some(rollout);
+    }
+    rollout.runs.retain(|run| sight.sees(&run.stack));
+    for run in &mut rollout.runs {
+        sight.blur_new(&mut run.run);
+    }
+    (!rollout.runs.is_empty()).then_some(rollout)
+}
+
 /// Every time a commit was routed. Any prefix that means one commit will do.
-pub(crate) async fn commit(app: &App, sha: &str) -> Result<CommitDetail, Error> {
+pub(crate) async fn commit(app: &App, who: &Who, sha: &str) -> Result<CommitDetail, Error> {
+    let sight = Sight::of(app, who).await?;
     let sha = sha.to_ascii_lowercase();
     let unknown = || Error::NotFound(format!("no commit {sha} has been seen here"));
     let is_hex = sha.bytes().all(|b| b.is_ascii_hexdigit());
@@ -107,7 +136,7 @@ pub(crate) async fn commit(app: &App, sha: &str) -> Result<CommitDetail, Error> 
     let mut found = Vec::new();
     for key in &keys_found {
         if let Some(loaded) = cas::load::<Rollout>(&*app.deps.docs, key).await? {
-            found.push(loaded.value);
+            found.extend(visible(&sight, loaded.value));
         }
     }
     let shas: BTreeSet<&str> = found.iter().map(|r| r.commit.sha.as_str()).collect();
@@ -119,15 +148,15 @@ pub(crate) async fn commit(app: &App, sha: &str) -> Result<CommitDetail, Error> 
     let commit = found.first().map(|r| view::commit(&r.commit)).ok_or_else(unknown)?;
     let mut rollouts = Vec::new();
     for rollout in found.iter().take(LIMIT) {
-        rollouts.push(rollout_view(app, rollout).await?);
+        rollouts.push(rollout_view(app, &sight, rollout).await?);
     }
     Ok(CommitDetail { commit, rollouts })
 }
 
-async fn rollout_view(app: &App, rollout: &Rollout) -> Result<RolloutView, Error> {
+async fn rollout_view(app: &App, sight: &Sight, rollout: &Rollout) -> Result<RolloutView, Error> {
     let mut runs = Vec::new();
     for (planned, depth) in in_order(&rollout.runs) {
-        let newest = newest_try(app, &planned.run.id).await?;
+        let newest = newest_try(app, sight, &planned.run.id).await?;
         runs.push(RolloutRunView {
             stack: planned.stack.0.clone(),
             planned_run: planned.run.id.0.clone(),

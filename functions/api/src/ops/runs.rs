@@ -1,9 +1,12 @@
 //! Runs as they are now: the stored document, or what the stack's head already knows better.
 use super::list::{newest, ulid_time};
-use super::stacks::head_of;
+use super::sight::Sight;
+use super::stacks::{head_of, space_of};
 use super::{App, Error, is_run_id, view};
+use crate::auth::{Seen, Who};
 use crate::v1::{RunDetail, RunList};
 use serde::Deserialize;
+use windlass_core::access::{ROOT_SPACE, Role};
 use windlass_core::effect::Effect;
 use windlass_core::id::{RunId, StackId};
 use windlass_core::keys;
@@ -28,30 +31,47 @@ pub(crate) struct RunQuery {
     pub(crate) after: Option<String>,
 }
 
-/// The stack and id of a run that exists.
-pub(super) async fn locate(app: &App, id: &str) -> Result<(StackId, RunId), Error> {
-    let run = stored(app, id).await?;
-    Ok((run.stack.clone(), run.id().clone()))
+/// The id of a run that exists, of a stack that the caller may know of.
+pub(super) async fn locate(
+    app: &App,
+    who: &Who,
+    id: &str,
+) -> Result<Seen<(StackId, RunId)>, Error> {
+    let (run, _) = stored(app, who, id).await?;
+    Ok(run.with((run.stack.clone(), run.id().clone())))
 }
 
-async fn stored(app: &App, id: &str) -> Result<Run, Error> {
+async fn stored(app: &App, who: &Who, id: &str) -> Result<(Seen<Run>, Option<StackHead>), Error> {
     let unknown = || Error::NotFound(format!("there is no run {id}"));
     if !is_run_id(id) {
         return Err(unknown());
     }
-    let found = cas::load::<Run>(&*app.deps.docs, &keys::run(&id.into())).await?;
-    Ok(found.ok_or_else(unknown)?.value)
+    let docs = &*app.deps.docs;
+    let found = cas::load::<Run>(docs, &keys::run(&id.into())).await?;
+    let run = found.ok_or_else(unknown)?.value;
+    let head = cas::load::<StackHead>(docs, &keys::head(&run.stack)).await?;
+    let head = head.map(|found| found.value);
+    let space = match &head {
+        Some(head) => space_of(app, head).await?,
+        None => ROOT_SPACE.into(),
+    };
+    Ok((who.see(&space, run).ok_or_else(unknown)?, head))
 }
 
 /// The run as its actor knows it at this moment, and that actor's head.
-pub(crate) async fn fresh(app: &App, id: &str) -> Result<(Run, Option<StackHead>), Error> {
-    let run = stored(app, id).await?;
+pub(crate) async fn fresh(
+    app: &App,
+    who: &Who,
+    id: &str,
+) -> Result<(Seen<Run>, Option<StackHead>), Error> {
+    let (run, head) = stored(app, who, id).await?;
+    let Some(head) = head else { return Ok((run, None)) };
+    let sight = Sight::of(app, who).await?;
     if run.state.terminal() && run.superseded_by.is_some() {
-        return Ok((run, None));
+        return Ok((run.with(sight.blur((*run).clone())), None));
     }
-    let head = cas::load::<StackHead>(&*app.deps.docs, &keys::head(&run.stack)).await?;
-    let Some(head) = head.map(|found| found.value) else { return Ok((run, None)) };
-    Ok((newer(run, &head), Some(head)))
+    let now = newer((*run).clone(), &head);
+    Ok((run.with(sight.blur(now)), Some(head)))
 }
 
 /// A head tells of a run before its document does.
@@ -68,9 +88,12 @@ pub(super) fn newer(run: Run, head: &StackHead) -> Run {
     }
 }
 
-pub(crate) async fn run_detail(app: &App, id: &str) -> Result<RunDetail, Error> {
-    let (run, head) = fresh(app, id).await?;
+pub(crate) async fn run_detail(app: &App, who: &Who, id: &str) -> Result<RunDetail, Error> {
+    let (run, head) = fresh(app, who, id).await?;
     let mut detail = view::run_detail(&run);
+    if !who.may(Role::Writer, run.space()) {
+        detail.can.clear();
+    }
     if detail.run.note.is_none()
         && let Some(head) = &head
     {
@@ -79,12 +102,14 @@ pub(crate) async fn run_detail(app: &App, id: &str) -> Result<RunDetail, Error> 
     Ok(detail)
 }
 
-pub(crate) async fn runs(app: &App, query: &RunQuery) -> Result<RunList, Error> {
+pub(crate) async fn runs(app: &App, who: &Who, query: &RunQuery) -> Result<RunList, Error> {
+    let sight = Sight::of(app, who).await?;
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let before = query.after.as_deref().filter(|id| is_run_id(id));
-    let filtered = query.state.is_some() || query.kind.is_some();
+    let sieved = !sight.is_everything() && query.stack.is_none();
+    let filtered = query.state.is_some() || query.kind.is_some() || sieved;
     let look_at = if filtered { LOOKED_AT_MAX } else { limit + 1 };
-    let ids = ids(app, query.stack.as_deref(), before, look_at).await?;
+    let ids = ids(app, who, query.stack.as_deref(), before, look_at).await?;
     let (mut runs, mut next) = (Vec::new(), None);
     let looked_at_all = ids.len() < look_at;
     let last = ids.last().cloned();
@@ -93,7 +118,7 @@ pub(crate) async fn runs(app: &App, query: &RunQuery) -> Result<RunList, Error> 
             next = runs.last().map(|run: &crate::v1::RunView| run.id.clone());
             break;
         }
-        let Some(run) = load(app, &id).await? else { continue };
+        let Some(run) = load(app, &sight, &id).await? else { continue };
         let wanted = query.state.as_deref().is_none_or(|s| run.state.name().as_str() == s)
             && query.kind.is_none_or(|kind| run.new.kind == kind);
         if wanted {
@@ -109,13 +134,14 @@ pub(crate) async fn runs(app: &App, query: &RunQuery) -> Result<RunList, Error> 
 /// Newest first, below `before`.
 pub(super) async fn ids(
     app: &App,
+    who: &Who,
     stack: Option<&str>,
     before: Option<&str>,
     limit: usize,
 ) -> Result<Vec<RunId>, Error> {
     let prefix = match stack {
         None => keys::RUNS.to_owned(),
-        Some(slug) => keys::stack_runs(&head_of(app, slug).await?.stack),
+        Some(slug) => keys::stack_runs(&head_of(app, who, slug).await?.stack),
     };
     let before = before.map(|id| format!("{prefix}{id}"));
     let key_at = |at| format!("{prefix}{}", ulid_time(at));
@@ -125,17 +151,24 @@ pub(super) async fn ids(
     Ok(found.iter().filter_map(name).collect())
 }
 
-pub(super) async fn load(app: &App, id: &RunId) -> Result<Option<Run>, Fault> {
-    Ok(cas::load::<Run>(&*app.deps.docs, &keys::run(id)).await?.map(|found| found.value))
+/// As `sight` lets it be seen.
+pub(super) async fn load(app: &App, sight: &Sight, id: &RunId) -> Result<Option<Run>, Fault> {
+    let found = cas::load::<Run>(&*app.deps.docs, &keys::run(id)).await?;
+    let run = found.map(|found| found.value).filter(|run| sight.sees(&run.stack));
+    Ok(run.map(|run| sight.blur(run)))
 }
 
 /// The newest try of this line of runs.
-pub(super) async fn newest_try(app: &App, origin: &RunId) -> Result<Option<Run>, Fault> {
-    let mut run = load(app, origin).await?;
+pub(super) async fn newest_try(
+    app: &App,
+    sight: &Sight,
+    origin: &RunId,
+) -> Result<Option<Run>, Fault> {
+    let mut run = load(app, sight, origin).await?;
     // A line of tries is short; the bound keeps a damaged one from turning round in circles.
     for _ in 0..100 {
         let Some(next) = run.as_ref().and_then(|run| run.superseded_by.clone()) else { break };
-        match load(app, &next).await? {
+        match load(app, sight, &next).await? {
             Some(newer) => run = Some(newer),
             None => break,
         }

@@ -1,13 +1,16 @@
-//! Secrets by name. A value goes in and never comes out here, not even in an error.
+//! Secrets by name. A value goes in and never comes out here, not even in an error. They belong to
+//! the installation: definitions of any space may refer to them.
+use super::audit::{entry, record};
 use super::{App, Error, event_id};
+use crate::auth::{Admin, Who};
 use crate::v1::{Asked, SecretList, SecretRequest};
-use windlass_core::audit::AuditEntry;
 use windlass_ports::secrets::SECRET_CHARS_MIN;
 
 const NAME_CHARS_MAX: usize = 200;
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-pub(crate) async fn secrets(app: &App) -> Result<SecretList, Error> {
+pub(crate) async fn secrets(app: &App, who: &Who) -> Result<SecretList, Error> {
+    who.reader_of_all()?;
     Ok(SecretList { secrets: app.deps.secrets.names().await? })
 }
 
@@ -25,10 +28,11 @@ fn check(name: &str) -> Result<(), Error> {
 
 pub(crate) async fn set_secret(
     app: &App,
-    actor: &str,
+    who: &Who,
     name: &str,
     request: SecretRequest,
 ) -> Result<Asked, Error> {
+    let by = who.admin_of_all()?;
     check(name)?;
     let value = request.value;
     if value.chars().count() < SECRET_CHARS_MIN {
@@ -42,30 +46,21 @@ pub(crate) async fn set_secret(
         return Err(Error::Invalid(why));
     }
     app.deps.secrets.set(name, &value).await?;
-    recorded(app, actor, "secret_set", name).await
+    recorded(app, &by, "secret_set", name).await
 }
 
-pub(crate) async fn remove_secret(app: &App, actor: &str, name: &str) -> Result<Asked, Error> {
+pub(crate) async fn remove_secret(app: &App, who: &Who, name: &str) -> Result<Asked, Error> {
+    let by = who.admin_of_all()?;
     check(name)?;
     if !app.deps.secrets.remove(name).await? {
         return Err(Error::NotFound(format!("there is no secret {name}")));
     }
-    recorded(app, actor, "secret_remove", name).await
+    recorded(app, &by, "secret_remove", name).await
 }
 
-async fn recorded(app: &App, actor: &str, action: &str, name: &str) -> Result<Asked, Error> {
+async fn recorded(app: &App, by: &Admin, action: &str, name: &str) -> Result<Asked, Error> {
     let event = event_id()?;
-    let entry = AuditEntry {
-        id: event.clone(),
-        at: app.now(),
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        stack: None,
-        run: None,
-        from: None,
-        to: None,
-        note: Some(name.to_owned()),
-    };
-    super::fleet::record(app, entry).await?;
+    let entry = entry(app, event.clone(), by.actor(), action, Some(name.to_owned()));
+    record(&*app.deps.docs, entry).await?;
     Ok(Asked { event: event.0, run: None, changed: true, note: None })
 }

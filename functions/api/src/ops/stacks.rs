@@ -1,7 +1,9 @@
 //! Stacks: the list with its facets, one of them with its surroundings, and what it has made.
 use super::list::all;
+use super::sight::Sight;
 use super::summaries::{Row, nearest};
 use super::{App, Error, is_slug, view};
+use crate::auth::{Seen, Who};
 use crate::v1::{
     EdgeView, Facets, OutputList, OutputView, ResourceList, ResourceView, RunRef, StackDetail,
     StackList, StatePart,
@@ -10,9 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use windlass_core::access::ROOT_SPACE;
 use windlass_core::changes::Resource;
 use windlass_core::definition::Tool;
-use windlass_core::id::{Digest, StackId};
+use windlass_core::id::{Digest, SpaceId, StackId};
 use windlass_core::keys;
 use windlass_core::stack::{Defined, StackHead, StackOutputs};
 use windlass_core::summary::{Group, Summary};
@@ -84,8 +87,8 @@ fn place(summary: &Summary) -> String {
     format!("{}:{}", summary.group() as u8, summary.stack)
 }
 
-pub(crate) async fn stacks(app: &App, query: &StackQuery) -> Result<StackList, Error> {
-    let rows = app.summaries.all(app).await?;
+pub(crate) async fn stacks(app: &App, who: &Who, query: &StackQuery) -> Result<StackList, Error> {
+    let rows = app.summaries.all(app, who).await?;
     let filter = Filter { search: query.q.to_lowercase(), query };
     let mut hits: Vec<(String, &Arc<Row>)> = rows
         .iter()
@@ -135,18 +138,20 @@ fn facets(rows: &[Arc<Row>], filter: &Filter<'_>) -> Facets {
     facets
 }
 
-/// The head of a stack that was defined once, or who was meant.
-pub(crate) async fn head_of(app: &App, slug: &str) -> Result<StackHead, Error> {
+/// The head of a stack that was defined once, or who was meant. One that is hidden from the caller
+/// is not there.
+pub(crate) async fn head_of(app: &App, who: &Who, slug: &str) -> Result<Seen<StackHead>, Error> {
     if is_slug(slug) {
         let key = keys::head(&slug.into());
         let found = cas::load::<StackHead>(&*app.deps.docs, &key).await?;
         if let Some(head) = found.map(|found| found.value)
             && !matches!(head.defined, Defined::NotYet)
+            && let Some(seen) = who.see(&space_of(app, &head).await?, head)
         {
-            return Ok(head);
+            return Ok(seen);
         }
     }
-    let hint = match nearest(app, slug).await? {
+    let hint = match nearest(app, who, slug).await? {
         Some(near) if near.0 != slug => format!("; did you mean {near}?"),
         _ => String::new(),
     };
@@ -154,9 +159,19 @@ pub(crate) async fn head_of(app: &App, slug: &str) -> Result<StackHead, Error> {
     Err(Error::NotFound(format!("there is no stack {shown}{hint}")))
 }
 
-pub(crate) async fn stack(app: &App, slug: &str) -> Result<StackDetail, Error> {
-    let head = head_of(app, slug).await?;
-    let rows = app.summaries.all(app).await?;
+/// The space of its definition, or of its last one; the root's if even that is forgotten.
+pub(super) async fn space_of(app: &App, head: &StackHead) -> Result<SpaceId, Fault> {
+    if let Some(def) = head.defined.def() {
+        return Ok(def.space.clone());
+    }
+    let known = cas::load::<Summary>(&*app.deps.docs, &keys::summary(&head.stack)).await?;
+    Ok(known.map_or_else(|| ROOT_SPACE.into(), |known| known.value.space))
+}
+
+pub(crate) async fn stack(app: &App, who: &Who, slug: &str) -> Result<StackDetail, Error> {
+    let head = head_of(app, who, slug).await?;
+    let sight = Sight::of(app, who).await?;
+    let rows = app.summaries.all(app, who).await?;
     let known = rows.iter().find(|row| row.summary.stack == head.stack);
     let summary = Summary::of(&head, known.map(|row| &row.summary));
     let Some(summary) = summary else {
@@ -177,8 +192,9 @@ pub(crate) async fn stack(app: &App, slug: &str) -> Result<StackDetail, Error> {
     });
     let def = head.defined.def();
     let run = |run: &windlass_core::run::Run| {
-        let mut shown = view::run(run);
-        shown.note = shown.note.or_else(|| super::why::waiting(run, &head));
+        let run = sight.blur(run.clone());
+        let mut shown = view::run(&run);
+        shown.note = shown.note.or_else(|| super::why::waiting(&run, &head));
         shown
     };
     let by_age = |runs: &[windlass_core::run::Run]| runs.iter().map(run).collect::<Vec<_>>();
@@ -193,7 +209,12 @@ pub(crate) async fn stack(app: &App, slug: &str) -> Result<StackDetail, Error> {
             Defined::Yes { commit, .. } => Some(commit.0.clone()),
             _ => None,
         },
-        depends_on: summary.depends_on.iter().map(|e| edge(&e.stack, &e.references)).collect(),
+        depends_on: summary
+            .depends_on
+            .iter()
+            .filter(|e| sight.sees(&e.stack))
+            .map(|e| edge(&e.stack, &e.references))
+            .collect(),
         dependents: dependents.collect(),
         active: head.active.as_ref().map(run),
         queue: by_age(&head.queue),
@@ -217,10 +238,11 @@ fn tool_word(tool: Tool) -> &'static str {
 
 pub(crate) async fn resources(
     app: &App,
+    who: &Who,
     slug: &str,
     after: Option<&str>,
 ) -> Result<ResourceList, Error> {
-    let known = head_of(app, slug).await?.outputs;
+    let known = head_of(app, who, slug).await?.into_inner().outputs;
     let mut list = ResourceList {
         stack: slug.to_owned(),
         run: known.as_ref().map(|known| known.run.0.clone()),
@@ -262,8 +284,8 @@ struct Valued {
 }
 
 /// Sensitive by either account is sensitive: its value is not even kept in memory past this.
-pub(crate) async fn outputs(app: &App, slug: &str) -> Result<OutputList, Error> {
-    let Some(known) = head_of(app, slug).await?.outputs else {
+pub(crate) async fn outputs(app: &App, who: &Who, slug: &str) -> Result<OutputList, Error> {
+    let Some(known) = head_of(app, who, slug).await?.into_inner().outputs else {
         return Ok(OutputList { stack: slug.to_owned(), run: None, outputs: Vec::new() });
     };
     let StackOutputs { run, outputs, .. } = known;
@@ -297,14 +319,15 @@ pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
     parsed.map(Some).map_err(|_| Fault::poison(format!("the blob {key} does not parse")))
 }
 
-/// A piece of the managed state; the first one is audited, for a state holds secrets.
+/// A piece of the managed state, which holds secrets: for writers, and the first one is audited.
 pub(crate) async fn state_part(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     after: usize,
 ) -> Result<StatePart, Error> {
-    let head = head_of(app, slug).await?;
+    let head = head_of(app, who, slug).await?;
+    let by = who.writer(head.space())?;
     if head.defined.def().is_some_and(|def| !def.manage_state) {
         let why = format!("{slug} keeps its state in a backend of its own");
         return Err(Error::Refused(why));
@@ -314,7 +337,7 @@ pub(crate) async fn state_part(
     let text = String::from_utf8(state)
         .map_err(|_| Fault::poison(format!("the state of {slug} is not UTF-8")))?;
     if after == 0 {
-        super::fleet::record_read(app, actor, &head.stack, "pull_state").await?;
+        super::audit::record_read(app, &by, &head.stack, "pull_state").await?;
     }
     let from = text.floor_char_boundary(after.min(text.len()));
     let to = text.floor_char_boundary((from + STATE_PART_BYTES).min(text.len()));

@@ -1,8 +1,10 @@
 //! All stacks' summaries, kept between requests by the version that a list names: what did not
 //! change is not read again.
 use super::App;
+use crate::auth::Who;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use windlass_core::access::Role;
 use windlass_core::id::StackId;
 use windlass_core::keys;
 use windlass_core::summary::Summary;
@@ -39,8 +41,14 @@ impl Summaries {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All of them, fresh, by slug.
-    pub(crate) async fn all(&self, app: &App) -> Result<Vec<Arc<Row>>, Fault> {
+    /// All that the caller may see, fresh, by slug.
+    pub(crate) async fn all(&self, app: &App, who: &Who) -> Result<Vec<Arc<Row>>, Fault> {
+        let mut rows = self.everything(app).await?;
+        rows.retain(|row| who.may(Role::Reader, &row.summary.space));
+        Ok(rows)
+    }
+
+    async fn everything(&self, app: &App) -> Result<Vec<Arc<Row>>, Fault> {
         let (docs, known) = (&*app.deps.docs, self.known());
         let (mut rows, mut after): (Rows, Option<String>) = (BTreeMap::new(), None);
         let mut moved = false;
@@ -76,8 +84,8 @@ impl Summaries {
 }
 
 /// The slug that somebody may have meant.
-pub(super) async fn nearest(app: &App, slug: &str) -> Result<Option<StackId>, Fault> {
-    let rows = app.summaries.all(app).await?;
+pub(super) async fn nearest(app: &App, who: &Who, slug: &str) -> Result<Option<StackId>, Fault> {
+    let rows = app.summaries.all(app, who).await?;
     let near = rows.iter().map(|row| {
         let likeness = strsim::jaro_winkler(&row.summary.stack.0, slug);
         (likeness, &row.summary.stack)

@@ -3,6 +3,7 @@
 use super::answer::{asked, from_repo, from_run, new_event, readable, tell_repo, tell_stack};
 use super::stacks::head_of;
 use super::{App, Error};
+use crate::auth::{Who, Writer};
 use crate::v1::{Asked, TaskRequest, TriggerRequest};
 use windlass_core::definition::StackDef;
 use windlass_core::event::{RepoEvent, StackEvent, Trigger};
@@ -17,11 +18,13 @@ const COMMAND_BYTES_MAX: usize = 16 * 1024;
 
 pub(crate) async fn trigger(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     request: TriggerRequest,
 ) -> Result<Asked, Error> {
-    let head = head_of(app, slug).await?;
+    let head = head_of(app, who, slug).await?;
+    let by = who.writer(head.space())?;
+    let actor = by.actor();
     let def = defined(&head)?.clone();
     let chosen = match &request.commit {
         None => None,
@@ -37,7 +40,7 @@ pub(crate) async fn trigger(
                 None => tracked(app, &head, &def).await?,
             };
             let new = NewRun { pinned, because, ..NewRun::blank(commit) };
-            straight(app, actor, &head, &def, NewRun { kind: RunType::Proposed, ..new }).await
+            straight(app, &by, &head, &def, NewRun { kind: RunType::Proposed, ..new }).await
         }
         kind @ (RunType::Tracked | RunType::Destroy) => {
             if def.administrative && kind == RunType::Destroy {
@@ -53,7 +56,7 @@ pub(crate) async fn trigger(
             };
             let event = new_event()?;
             let told = RepoEvent::Trigger { trigger: Box::new(trigger) };
-            tell_repo(app, event.clone(), &def.repository, told).await?;
+            tell_repo(app, &by, event.clone(), &def.repository, told).await?;
             let answer = asked(&event, from_repo(app, &def.repository, &event).await?)?;
             if let Some(run) = &answer.run {
                 readable(app, &RunId(run.clone())).await?;
@@ -65,7 +68,7 @@ pub(crate) async fn trigger(
 
 pub(crate) async fn task(
     app: &App,
-    actor: &str,
+    who: &Who,
     slug: &str,
     request: TaskRequest,
 ) -> Result<Asked, Error> {
@@ -74,7 +77,9 @@ pub(crate) async fn task(
         let why = format!("a task's command has 1 to {COMMAND_BYTES_MAX} bytes and no NUL");
         return Err(Error::Invalid(why));
     }
-    let head = head_of(app, slug).await?;
+    let head = head_of(app, who, slug).await?;
+    let by = who.writer(head.space())?;
+    let actor = by.actor();
     let def = defined(&head)?.clone();
     if def.administrative {
         return Err(Error::Refused("an administrative stack runs no tasks".to_owned()));
@@ -86,13 +91,13 @@ pub(crate) async fn task(
         command: Some(command.to_owned()),
         ..NewRun::blank(commit)
     };
-    straight(app, actor, &head, &def, new).await
+    straight(app, &by, &head, &def, new).await
 }
 
 /// A run that needs no rollout.
 async fn straight(
     app: &App,
-    actor: &str,
+    by: &Writer,
     head: &StackHead,
     def: &StackDef,
     new: NewRun,
@@ -103,11 +108,12 @@ async fn straight(
         id: id.clone(),
         repository: def.repository.clone(),
         branch: def.branch.clone(),
-        triggered_by: Some(actor.to_owned()),
+        triggered_by: Some(by.actor().to_owned()),
         direct: true,
         ..new
     };
-    tell_stack(app, event.clone(), &head.stack, StackEvent::Queue { run: Box::new(new) }).await?;
+    tell_stack(app, by, event.clone(), &head.stack, StackEvent::Queue { run: Box::new(new) })
+        .await?;
     from_run(app, &id, &event).await?;
     Ok(Asked { event: event.0, run: Some(id.0), changed: true, note: None })
 }

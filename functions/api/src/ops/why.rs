@@ -2,8 +2,10 @@
 use super::fleet::pool_sentence;
 use super::rollouts::commit;
 use super::runs::{fresh, load};
+use super::sight::Sight;
 use super::stacks::head_of;
 use super::{App, Error, is_run_id, is_slug};
+use crate::auth::Who;
 use crate::v1::{RolloutView, RunView, WhyLine, WhyView};
 use std::collections::BTreeSet;
 use windlass_core::definition::administrative_slug;
@@ -76,21 +78,21 @@ fn behind(run: &Run, head: &StackHead) -> Option<String> {
 }
 
 /// A run, a stack, or a commit: whichever the words name.
-pub(crate) async fn why(app: &App, what: &str) -> Result<WhyView, Error> {
+pub(crate) async fn why(app: &App, who: &Who, what: &str) -> Result<WhyView, Error> {
     let what = what.trim();
     if is_run_id(what) {
-        return about_run(app, what).await;
+        return about_run(app, who, what).await;
     }
     if is_slug(what) {
-        match head_of(app, what).await {
-            Ok(head) => return about_stack(app, &head).await,
+        match head_of(app, who, what).await {
+            Ok(head) => return about_stack(app, who, &head).await,
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    match commit(app, what).await {
+    match commit(app, who, what).await {
         Ok(found) => {
-            let mut lines = about_definitions(app, &found.commit.sha, &found.rollouts).await?;
+            let mut lines = about_definitions(app, who, &found.commit.sha, &found.rollouts).await?;
             lines.extend(found.rollouts.iter().rev().flat_map(about_rollout));
             Ok(WhyView { what: found.commit.sha, kind: "commit".to_owned(), lines })
         }
@@ -116,13 +118,21 @@ fn line_of(run: &Run, text: impl Into<String>) -> WhyLine {
     }
 }
 
-async fn about_run(app: &App, id: &str) -> Result<WhyView, Error> {
-    let (run, head) = fresh(app, id).await?;
-    let lines = run_lines(app, &run, head.as_ref()).await?;
+async fn about_run(app: &App, who: &Who, id: &str) -> Result<WhyView, Error> {
+    let (run, head) = fresh(app, who, id).await?;
+    let sight = Sight::of(app, who).await?;
+    let lines = run_lines(app, who, &sight, &run, head.as_ref()).await?;
     Ok(WhyView { what: id.to_owned(), kind: "run".to_owned(), lines })
 }
 
-async fn run_lines(app: &App, run: &Run, head: Option<&StackHead>) -> Result<Vec<WhyLine>, Error> {
+/// Of a run as `sight` blurred it.
+async fn run_lines(
+    app: &App,
+    who: &Who,
+    sight: &Sight,
+    run: &Run,
+    head: Option<&StackHead>,
+) -> Result<Vec<WhyLine>, Error> {
     let note = run.state.note().or_else(|| head.and_then(|head| waiting(run, head)));
     let (stack, state) = (&run.stack, run.state.name());
     let what = match note {
@@ -134,7 +144,7 @@ async fn run_lines(app: &App, run: &Run, head: Option<&StackHead>) -> Result<Vec
         && run.state.held().is_none()
         && let Some(def) = head.and_then(|head| head.defined.def())
     {
-        lines.extend(pool_sentence(app, &def.worker_pool).await?.map(line));
+        lines.extend(pool_sentence(app, who, &def.worker_pool).await?.map(line));
     }
     if !run.new.because.is_empty() {
         let text = format!("It exists because: {}.", unstop(&run.new.because));
@@ -145,7 +155,7 @@ async fn run_lines(app: &App, run: &Run, head: Option<&StackHead>) -> Result<Vec
         lines.push(line(format!("It keeps to commit {sha}, which a person chose.")));
     }
     for (parent, wait) in &run.new.waits {
-        let told = load(app, parent).await?;
+        let told = load(app, sight, parent).await?;
         let state = told.map(|parent| parent.state.name());
         let text = parent_sentence(wait, state);
         lines.push(WhyLine {
@@ -223,7 +233,8 @@ fn lock_sentence(lock: &windlass_core::stack::Lock) -> String {
     )
 }
 
-async fn about_stack(app: &App, head: &StackHead) -> Result<WhyView, Error> {
+async fn about_stack(app: &App, who: &Who, head: &StackHead) -> Result<WhyView, Error> {
+    let sight = Sight::of(app, who).await?;
     let slug = &head.stack;
     let mut lines = Vec::new();
     let summary = Summary::of(head, None);
@@ -244,15 +255,19 @@ async fn about_stack(app: &App, head: &StackHead) -> Result<WhyView, Error> {
         lines.push(WhyLine { at: Some(lock.at.rfc3339()), ..line(lock_sentence(lock)) });
     }
     match (&head.active, &head.last) {
-        (Some(active), _) => lines.extend(run_lines(app, active, Some(head)).await?),
+        (Some(active), _) => {
+            let active = sight.blur(active.clone());
+            lines.extend(run_lines(app, who, &sight, &active, Some(head)).await?);
+        }
         (None, Some(last)) => {
-            if let Some(run) = load(app, &last.id).await? {
-                lines.extend(run_lines(app, &run, Some(head)).await?);
+            if let Some(run) = load(app, &sight, &last.id).await? {
+                lines.extend(run_lines(app, who, &sight, &run, Some(head)).await?);
             }
         }
         (None, None) => {}
     }
-    for run in &head.queue {
+    for run in head.queue.iter().map(|run| sight.blur(run.clone())) {
+        let run = &run;
         let note = waiting(run, head).unwrap_or_else(|| "is about to start".to_owned());
         lines.push(line_of(run, format!("Queued: run {} {note}.", run.id())));
     }
@@ -260,7 +275,8 @@ async fn about_stack(app: &App, head: &StackHead) -> Result<WhyView, Error> {
         let text = format!("Preview {} of {} is {}.", run.id(), run.new.branch, run.state.name());
         lines.push(line_of(run, text));
     }
-    for edge in head.defined.def().into_iter().flat_map(|def| &def.depends_on) {
+    let edges = head.defined.def().into_iter().flat_map(|def| &def.depends_on);
+    for edge in edges.filter(|edge| sight.sees(&edge.stack)) {
         lines.push(edge_line(&edge.stack, edge.references.is_empty()));
     }
     Ok(WhyView { what: slug.0.clone(), kind: "stack".to_owned(), lines })
@@ -283,19 +299,22 @@ const DEFINITION_RUNS_MAX: usize = 200;
 /// applied, the last good ones route it.
 async fn about_definitions(
     app: &App,
+    who: &Who,
     sha: &str,
     rollouts: &[RolloutView],
 ) -> Result<Vec<WhyLine>, Error> {
     let repos: BTreeSet<&str> = rollouts.iter().map(|r| r.repository.as_str()).collect();
+    let sight = Sight::of(app, who).await?;
     let mut lines = Vec::new();
     for repo in repos {
         let slug = administrative_slug(&repo.into());
-        if head_of(app, slug.as_str()).await.is_err() {
+        if head_of(app, who, slug.as_str()).await.is_err() {
             continue;
         }
-        let ids = super::runs::ids(app, Some(slug.as_str()), None, DEFINITION_RUNS_MAX).await?;
+        let ids =
+            super::runs::ids(app, who, Some(slug.as_str()), None, DEFINITION_RUNS_MAX).await?;
         for id in ids.iter().rev() {
-            let Some(run) = load(app, id).await? else { continue };
+            let Some(run) = load(app, &sight, id).await? else { continue };
             if run.new.commit.sha.as_str() != sha || run.superseded_by.is_some() {
                 continue;
             }

@@ -14,8 +14,9 @@ pub use ask::{
     ReplanRequest, SecretRequest, TaskRequest, TriggerRequest, UnlockRequest,
 };
 pub use fleet::{
-    AuditList, AuditView, HealthView, LoginLink, QuarantineList, QuarantineView, SecretList,
-    SlotView, WorkerList, WorkerView,
+    AuditList, AuditView, HealthView, KeyList, KeyRequest, KeyView, LoginLink, NewKeyView,
+    QuarantineDetail, QuarantineList, QuarantineView, SecretList, SlotView, TokenRequest,
+    TokenView, WorkerList, WorkerView,
 };
 pub use plan::{AttributeView, ChangesView, OutputChangeView, ResourceChangeView};
 pub use rollout::{CommitDetail, RolloutList, RolloutRunView, RolloutView, WhyLine, WhyView};
@@ -29,6 +30,7 @@ pub use stack::{
 };
 
 use serde::{Deserialize, Serialize};
+pub use windlass_core::access::Role;
 
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

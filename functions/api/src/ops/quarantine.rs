@@ -1,0 +1,139 @@
+//! Messages that can't be handled: looked at, put back on their queue, or dropped. They are the
+//! installation's, and what they say may be of any space.
+use super::audit::{entry, record};
+use super::size::prefix;
+use super::{App, Error, event_id};
+use crate::auth::{Admin, Who};
+use crate::v1::{Asked, QuarantineDetail, QuarantineList, QuarantineView};
+use serde::Deserialize;
+use windlass_core::id::EventId;
+use windlass_core::keys;
+use windlass_core::time::UnixMs;
+use windlass_ports::cas::Loaded;
+use windlass_ports::docs::{LIST_MAX, PutError};
+use windlass_ports::{Outgoing, cas};
+
+const LIMIT: usize = 50;
+const LIMIT_MAX: usize = 200;
+const BODY_BYTES: usize = 256 * 1024;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct QuarantineQuery {
+    pub(crate) limit: Option<usize>,
+    pub(crate) after: Option<String>,
+}
+
+/// As it was set aside.
+#[derive(Clone, Deserialize)]
+struct SetAside {
+    queue: String,
+    #[serde(default)]
+    group: Option<String>,
+    body: String,
+    reason: String,
+    at: UnixMs,
+}
+
+fn view(id: &str, message: &SetAside) -> QuarantineView {
+    QuarantineView {
+        id: id.to_owned(),
+        queue: message.queue.clone(),
+        at: message.at.rfc3339(),
+        reason: message.reason.clone(),
+    }
+}
+
+/// A page of them, by id: with thousands, only a page is read.
+pub(crate) async fn quarantine(
+    app: &App,
+    who: &Who,
+    query: &QuarantineQuery,
+) -> Result<QuarantineList, Error> {
+    who.reader_of_all()?;
+    let (docs, all) = (&*app.deps.docs, keys::quarantine(""));
+    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let after = query.after.as_ref().map(|id| keys::quarantine(id));
+    let listed = docs.list(&all, after.as_deref(), (limit + 1).min(LIST_MAX)).await?;
+    let id_of = |key: &str| key.get(all.len()..).unwrap_or_default().to_owned();
+    let mut messages = Vec::new();
+    for listed in listed.iter().take(limit) {
+        // Gone between the list and the read: somebody dealt with it.
+        let Some(found) = cas::load::<SetAside>(docs, &listed.key).await? else { continue };
+        messages.push(view(&id_of(&listed.key), &found.value));
+    }
+    let last = listed.get(limit).and_then(|_| listed.get(limit - 1));
+    messages.sort_by(|a, b| b.at.cmp(&a.at));
+    Ok(QuarantineList { messages, next: last.map(|last| id_of(&last.key)) })
+}
+
+async fn find(app: &App, id: &str) -> Result<Loaded<SetAside>, Error> {
+    let unknown = || {
+        let shown: String = id.chars().take(80).collect();
+        Error::NotFound(format!("there is no message {shown} in quarantine"))
+    };
+    let usual = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    if id.is_empty() || id.len() > 200 || !id.bytes().all(usual) {
+        return Err(unknown());
+    }
+    let found = cas::load::<SetAside>(&*app.deps.docs, &keys::quarantine(id)).await?;
+    found.ok_or_else(unknown)
+}
+
+/// What it says may hold anything, so only an admin reads it.
+pub(crate) async fn quarantined(app: &App, who: &Who, id: &str) -> Result<QuarantineDetail, Error> {
+    who.admin_of_all()?;
+    let message = find(app, id).await?.value;
+    let fits = prefix(message.body.as_bytes(), BODY_BYTES);
+    let shown = message.body.get(..message.body.floor_char_boundary(fits)).unwrap_or_default();
+    Ok(QuarantineDetail {
+        message: view(id, &message),
+        group: message.group,
+        body: shown.to_owned(),
+        bytes: message.body.len() as u64,
+    })
+}
+
+/// Back to its queue and group, as a message that the queue has not seen. Sent before it leaves
+/// here: twice does nothing, for what it asks is known by the id in its body.
+pub(crate) async fn retry_message(app: &App, who: &Who, id: &str) -> Result<Asked, Error> {
+    let by = who.admin_of_all()?;
+    let found = find(app, id).await?;
+    let event = event_id()?;
+    let SetAside { queue, group, body, .. } = found.value.clone();
+    let dedup = queue.ends_with(".fifo").then(|| event.0.clone());
+    let message = Outgoing { body: body.into_bytes(), group, dedup, delay_ms: 0 };
+    app.deps.queues.send(&queue, message).await?;
+    settled(app, &by, "quarantine_retry", id, &found, event).await
+}
+
+pub(crate) async fn drop_message(app: &App, who: &Who, id: &str) -> Result<Asked, Error> {
+    let by = who.admin_of_all()?;
+    let found = find(app, id).await?;
+    settled(app, &by, "quarantine_drop", id, &found, event_id()?).await
+}
+
+/// It leaves, and the trail tells who saw to it and what it was.
+async fn settled(
+    app: &App,
+    by: &Admin,
+    action: &str,
+    id: &str,
+    found: &Loaded<SetAside>,
+    event: EventId,
+) -> Result<Asked, Error> {
+    let docs = &*app.deps.docs;
+    let changed = match docs.delete(&keys::quarantine(id), &found.version).await {
+        Ok(()) => true,
+        Err(PutError::Conflict) => false,
+        Err(PutError::Fault(fault)) => return Err(fault.into()),
+    };
+    if !changed {
+        let note = Some("somebody else dealt with it just now".to_owned());
+        return Ok(Asked { event: event.0, run: None, changed, note });
+    }
+    let SetAside { queue, reason, .. } = &found.value;
+    let target = format!("message {id} of {queue}: {reason}");
+    record(docs, entry(app, event.clone(), by.actor(), action, Some(target))).await?;
+    Ok(Asked { event: event.0, run: None, changed, note: None })
+}
