@@ -2,6 +2,7 @@
 //!
 //! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
 //! and are delivered again, which is a no-op at each receiver (rules A2–A4).
+use crate::statuses::{self, Told};
 use crate::{Deps, lost};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
@@ -19,13 +20,26 @@ use windlass_ports::cas;
 use windlass_ports::{Change, Fault, Outgoing};
 
 pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
-    let done = deliver(deps, &head.outbox, Some(head)).await;
-    strike::<StackHead>(deps, key, &done, |head| &mut head.outbox).await
+    let mut done = deliver(deps, &head.outbox, Some(head)).await;
+    let Told { done: told, refused } = statuses::tell(deps, head).await;
+    done.extend(told);
+    let missing =
+        strike::<StackHead>(deps, key, (&done, &refused), |head| &mut head.outbox).await?;
+    for entry in head.outbox.iter().filter(|entry| missing.contains(&entry.id)) {
+        if let Effect::SetStatus { status } = &entry.effect
+            && let Err(fault) = statuses::overtaken(deps, &head.stack, status).await
+        {
+            tracing::warn!(effect_id = %entry.id, error = fault.chain(), "not told anew");
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn repo_outbox(deps: &Deps, key: &str, head: &RepoHead) -> Result<(), Fault> {
     let done = deliver(deps, &head.outbox, None).await;
-    strike::<RepoHead>(deps, key, &done, |head| &mut head.outbox).await
+    let none = BTreeSet::new();
+    strike::<RepoHead>(deps, key, (&done, &none), |head| &mut head.outbox).await?;
+    Ok(())
 }
 
 /// Facts first, all at once; then the rest. What fails stays; messages stay with it, so that they
@@ -58,29 +72,36 @@ async fn deliver(deps: &Deps, outbox: &[Entry], head: Option<&StackHead>) -> BTr
     done
 }
 
-/// Takes exactly the delivered ids off the list. One try: who loses it leaves them (rule A2).
+/// Takes exactly the delivered ids off the list and counts the refused ones. One try: who loses it
+/// leaves them (rule A2). Returns those delivered that somebody else had taken off already.
 async fn strike<T>(
     deps: &Deps,
     key: &str,
-    done: &BTreeSet<EffectId>,
+    (done, refused): (&BTreeSet<EffectId>, &BTreeSet<EffectId>),
     outbox: fn(&mut T) -> &mut Vec<Entry>,
-) -> Result<(), Fault>
+) -> Result<BTreeSet<EffectId>, Fault>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
 {
-    if done.is_empty() {
-        return Ok(());
+    let mut missing = done.clone();
+    if done.is_empty() && refused.is_empty() {
+        return Ok(missing);
     }
-    let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else { return Ok(()) };
+    let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else { return Ok(missing) };
     let list = outbox(&mut found.value);
-    let before = list.len();
-    list.retain(|entry| !done.contains(&entry.id));
-    if list.len() == before {
-        return Ok(());
+    let mut changed = false;
+    list.retain_mut(|entry| {
+        let struck = missing.remove(&entry.id);
+        let counted = refused.contains(&entry.id);
+        entry.tries += u32::from(counted);
+        changed |= struck || counted;
+        !struck
+    });
+    if changed {
+        let at = Some((&found.version, found.revision));
+        cas::commit(&*deps.docs, key, at, &found.value, &deps.write_ids.next()).await?;
     }
-    let at = Some((&found.version, found.revision));
-    cas::commit(&*deps.docs, key, at, &found.value, &deps.write_ids.next()).await?;
-    Ok(())
+    Ok(missing)
 }
 
 async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(), Fault> {
@@ -129,6 +150,8 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             Ok(())
         }
         Effect::CleanUp { run } => clean_up(deps, run).await,
+        // Told in a stage of its own, when all else is done.
+        Effect::SetStatus { .. } => Ok(()),
     }
 }
 

@@ -13,7 +13,8 @@ use windlass_ports::{Evidence, Fault, cas};
 const TRIES_MAX: usize = 1_000;
 
 pub(crate) async fn load(deps: &Deps, wants: &Wants) -> Result<Facts, Fault> {
-    let mut facts = Facts { verdict: Verdict::none(), ..Facts::default() };
+    let heard = deps.forge.hears();
+    let mut facts = Facts { verdict: Verdict::none(), heard, ..Facts::default() };
     for run in &wants.runs {
         load_line(deps, run, &mut facts).await?;
     }

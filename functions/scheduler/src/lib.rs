@@ -14,6 +14,7 @@ mod presence;
 mod pushes;
 mod repo;
 mod stack;
+mod statuses;
 mod tick;
 
 pub use control::{

@@ -10,6 +10,7 @@ use crate::job::{Claim, Class, Control, JobId, JobSpec};
 use crate::rollout::Rollout;
 use crate::run::Run;
 use crate::stack::StackOutputs;
+use crate::status::Status;
 use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,14 @@ pub struct Entry {
     /// When it was first owed: a minute later the tick comes back for it.
     pub at: UnixMs,
     pub effect: Effect,
+    /// How often it was refused for good; counted for [`Stage::Forge`] alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +86,10 @@ pub enum Effect {
     CleanUp {
         run: RunId,
     },
+    /// Tell how a run stands at its commit. A newer one for the same commit takes its place.
+    SetStatus {
+        status: Box<Status>,
+    },
 }
 
 /// Effects of an earlier stage are delivered before those of a later one.
@@ -86,6 +99,8 @@ pub enum Stage {
     Facts,
     /// Messages and everything else.
     Rest,
+    /// What people are told elsewhere: comes after all else, holds up and fails nothing (rule A4).
+    Forge,
 }
 
 impl Effect {
@@ -93,6 +108,7 @@ impl Effect {
     pub fn stage(&self) -> Stage {
         match self {
             Effect::PutOutputs { .. } | Effect::PutRun { .. } | Effect::PutSummary => Stage::Facts,
+            Effect::SetStatus { .. } => Stage::Forge,
             _ => Stage::Rest,
         }
     }
@@ -117,6 +133,7 @@ impl Effect {
             Effect::ToRepo { .. } => "to_repo",
             Effect::Audit { .. } => "audit",
             Effect::CleanUp { .. } => "clean_up",
+            Effect::SetStatus { .. } => "set_status",
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod route;
 pub mod run;
 pub mod stack;
 pub mod state_lock;
+pub mod status;
 pub mod summary;
 pub mod time;
 pub mod verdict;

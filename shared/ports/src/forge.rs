@@ -2,6 +2,7 @@
 use crate::fault::Fault;
 use async_trait::async_trait;
 use windlass_core::id::{RepoName, Sha};
+pub use windlass_core::status::StatusState;
 
 /// Which files a push touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +35,6 @@ pub struct CommitStatus {
     pub description: String,
     /// Where to read on.
     pub target_url: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusState {
-    Pending,
-    Success,
-    Failure,
-    /// Not the code's fault: a worker was lost, a person stopped it.
-    Error,
 }
 
 /// Where people talk about code: told how its runs stand.

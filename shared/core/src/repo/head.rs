@@ -90,6 +90,6 @@ impl RepoHead {
     }
     pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
         let id = crate::stack::free_id(&self.outbox, &self.repo.0, self.revision);
-        self.outbox.push(Entry { id, at: now, effect });
+        self.outbox.push(Entry { id, at: now, effect, tries: 0 });
     }
 }

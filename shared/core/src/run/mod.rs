@@ -188,6 +188,9 @@ pub struct Run {
     /// The newer try that took its place in the rollout.
     #[serde(default)]
     pub superseded_by: Option<RunId>,
+    /// What was last said of it at its commit; None where nobody hears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<crate::status::Said>,
     /// The head's count of changes when this was written: a projection only rises.
     #[serde(default)]
     pub head_revision: u64,
@@ -232,6 +235,7 @@ impl Run {
             warnings: Vec::new(),
             changed_outputs: std::collections::BTreeSet::new(),
             superseded_by: None,
+            said: None,
             head_revision: 0,
             new,
         }

@@ -30,6 +30,8 @@ pub struct Facts {
     pub outputs: BTreeMap<StackId, StackOutputs>,
     /// The command's audit entry is stored: it was decided before.
     pub audited: bool,
+    /// Somebody hears how runs stand at their commits.
+    pub heard: bool,
     /// What policies say to this event; none until policies come.
     pub verdict: Verdict,
 }

@@ -184,7 +184,7 @@ impl StackHead {
     /// Adds an effect under an id of its own.
     pub(crate) fn owe(&mut self, effect: Effect, now: UnixMs) {
         let id = free_id(&self.outbox, &self.stack.0, self.revision);
-        self.outbox.push(Entry { id, at: now, effect });
+        self.outbox.push(Entry { id, at: now, effect, tries: 0 });
     }
 }
 

@@ -7,6 +7,7 @@ use crate::id::{EventId, RunId, derive};
 use crate::job::Control;
 use crate::rollout::Outcome;
 use crate::run::{Event, FailReason, Refused, Run, RunType, SkipReason, State, StateName};
+use crate::status::Status;
 
 impl Turn<'_> {
     /// Moves a run by a message that may be late; a message that can't be is answered, not obeyed.
@@ -182,11 +183,36 @@ impl Turn<'_> {
     /// Owes the run's document; an older one that was not delivered yet is of no use any more.
     pub(super) fn project(&mut self, run: &mut Run) {
         run.head_revision = self.head.revision;
+        self.tell(run);
         let id = run.id().clone();
         self.head
             .outbox
             .retain(|e| !matches!(&e.effect, Effect::PutRun { run } if *run.id() == id));
         self.owe(Effect::PutRun { run: Box::new(run.clone()) });
+    }
+
+    /// Owes what people read at the run's commit, if it reads differently by now.
+    fn tell(&mut self, run: &mut Run) {
+        let Some(status) = Status::of(run).filter(|_| self.facts.heard) else { return };
+        if run.said.as_ref() == Some(&status.said) {
+            return;
+        }
+        let before = run.said.replace(status.said.clone()).filter(|old| old.sha != status.said.sha);
+        if let Some(before) = before {
+            self.owe_status(Status::overtaken(run, &before.sha));
+        }
+        self.owe_status(status);
+    }
+
+    /// Under a new id, in the place of whatever is still owed about this commit.
+    fn owe_status(&mut self, status: Status) {
+        self.head.outbox.retain(|entry| match &entry.effect {
+            Effect::SetStatus { status: old } => {
+                (&old.repo, &old.said.sha) != (&status.repo, &status.said.sha)
+            }
+            _ => true,
+        });
+        self.owe(Effect::SetStatus { status: Box::new(status) });
     }
 
     pub(super) fn owe(&mut self, effect: Effect) {

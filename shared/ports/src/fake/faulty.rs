@@ -3,7 +3,7 @@ use super::faults::{Faults, Strike};
 use crate::blobs::Blobs;
 use crate::docs::{Docs, Expect, Found, Listed, PutError, Version};
 use crate::fault::Fault;
-use crate::forge::{ChangedFiles, CommitInfo, Source};
+use crate::forge::{ChangedFiles, CommitInfo, CommitStatus, Forge, Source};
 use crate::presence::{Evidence, Presence};
 use crate::queues::{Delivery, Outgoing, Queues};
 use crate::secrets::Secrets;
@@ -204,5 +204,16 @@ impl<P: Source + ?Sized> Source for Faulty<P> {
     }
     async fn files(&self, repo: &RepoName, sha: &Sha) -> Result<Vec<String>, Fault> {
         self.run(format!("source.files {repo} {}", sha.short()), self.inner.files(repo, sha)).await
+    }
+}
+
+#[async_trait]
+impl<P: Forge + ?Sized> Forge for Faulty<P> {
+    async fn set_status(&self, status: &CommitStatus) -> Result<(), Fault> {
+        let name = format!("forge.set_status {} {}", status.context, status.description);
+        self.run(name, self.inner.set_status(status)).await
+    }
+    fn hears(&self) -> bool {
+        self.inner.hears()
     }
 }

@@ -7,6 +7,7 @@
 mod docs;
 mod faults;
 mod faulty;
+mod forge;
 mod presence;
 mod queues;
 mod source;
@@ -15,6 +16,7 @@ mod values;
 pub use docs::MemDocs;
 pub use faults::{Call, Faults, Strike};
 pub use faulty::Faulty;
+pub use forge::FakeForge;
 pub use presence::FakePresence;
 pub use queues::MemQueues;
 pub use source::FakeSource;

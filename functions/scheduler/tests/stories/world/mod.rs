@@ -23,12 +23,15 @@ use windlass_core::job::{Claim, JobId};
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
 use windlass_ports::fake::{
-    FakeClock, FakePresence, FakeSource, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets,
+    FakeClock, FakeForge, FakePresence, FakeSource, Faults, Faulty, MemBlobs, MemDocs, MemQueues,
+    MemSecrets,
 };
-use windlass_ports::forge::{NoArchive, NoForge};
+use windlass_ports::forge::NoArchive;
 use windlass_ports::{Clock, Delivery, Queues};
 
 pub(crate) const REPO: &str = "infra";
+/// Where people reach the console.
+pub(crate) const LINKS: &str = "https://windlass.example.com";
 const START: UnixMs = UnixMs(1_800_000_000_000);
 const VISIBILITY_MS: u64 = 30_000;
 
@@ -44,6 +47,7 @@ pub(crate) struct World {
     pub(crate) wall: FakeClock,
     pub(crate) source: Arc<FakeSource>,
     pub(crate) presence: Arc<FakePresence>,
+    pub(crate) forge: Arc<FakeForge>,
     /// The server's; each worker has its own.
     pub(crate) faults: Faults,
     pub(crate) workers: BTreeMap<String, Worker>,
@@ -79,6 +83,7 @@ struct Parts {
     blobs: Arc<MemBlobs>,
     source: Arc<FakeSource>,
     presence: Arc<FakePresence>,
+    forge: Arc<FakeForge>,
     clock: FakeClock,
     wall: FakeClock,
 }
@@ -103,6 +108,7 @@ impl World {
             blobs: Arc::new(MemBlobs::new()),
             source: Arc::new(FakeSource::new()),
             presence: Arc::new(FakePresence::new()),
+            forge: Arc::new(FakeForge::new()),
             wall: FakeClock::at(START),
             clock,
         };
@@ -118,6 +124,7 @@ impl World {
             blobs: Arc::new(self.blobs.fork()),
             source: Arc::new(self.source.fork()),
             presence: Arc::new(self.presence.fork()),
+            forge: Arc::new(self.forge.fork()),
             wall: FakeClock::at(self.wall.now()),
             clock,
         };
@@ -136,7 +143,7 @@ impl World {
     }
 
     fn of(parts: Parts) -> Self {
-        let Parts { docs, queues, blobs, source, presence, clock, wall } = parts;
+        let Parts { docs, queues, blobs, source, presence, forge, clock, wall } = parts;
         let faults = Faults::none();
         let deps = Deps {
             docs: Arc::new(Faulty::new(docs.clone(), &faults)),
@@ -145,8 +152,8 @@ impl World {
             secrets: Arc::new(MemSecrets::new()),
             presence: Arc::new(Faulty::new(presence.clone(), &faults)),
             source: Arc::new(Faulty::new(source.clone(), &faults)),
-            forge: Arc::new(NoForge),
-            links: None,
+            forge: Arc::new(Faulty::new(forge.clone(), &faults)),
+            links: Some(LINKS.to_owned()),
             archive: Arc::new(NoArchive),
             clock: wall.shared(),
             write_ids: Arc::new(WriteIds::new("process-1")),
@@ -165,6 +172,7 @@ impl World {
             wall,
             source,
             presence,
+            forge,
             faults,
             workers: BTreeMap::new(),
             crew: vec!["w1".to_owned()],

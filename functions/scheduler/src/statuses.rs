@@ -1,0 +1,123 @@
+//! The last stage: how runs stand, told where people look at their commits.
+//!
+//! Nothing waits for it and nothing fails because of it (rule A4): it comes when all else is done,
+//! takes a bounded time, and what can't be told stays owed, is counted, and is set aside at last.
+use crate::Deps;
+use crate::handle::Quarantined;
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use windlass_core::effect::{Effect, Entry};
+use windlass_core::id::{EffectId, StackId};
+use windlass_core::keys;
+use windlass_core::run::Run;
+use windlass_core::stack::StackHead;
+use windlass_core::status::{self, Status};
+use windlass_ports::{CommitStatus, Fault, cas};
+
+/// A forge that takes longer is asked again later.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
+/// A status that was refused for good so often is set aside. More than once, because a forge may
+/// not know a commit yet that it has just announced.
+const TRIES_MAX: u32 = 5;
+/// A forge that is away may stay away so long before what it was to be told is set aside.
+const AWAY_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How often a status is told anew because the run went on meanwhile.
+const AGAIN_MAX: u32 = 3;
+
+/// What became of the statuses that were owed.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Told, or set aside: to be struck off.
+    pub(crate) done: BTreeSet<EffectId>,
+    /// Refused for good: to be counted.
+    pub(crate) refused: BTreeSet<EffectId>,
+}
+
+pub(crate) async fn tell(deps: &Deps, head: &StackHead) -> Told {
+    let owed = head.outbox.iter().filter_map(|entry| match &entry.effect {
+        Effect::SetStatus { status } => Some((entry, &**status)),
+        _ => None,
+    });
+    let outcomes = join_all(
+        owed.map(|(entry, status)| async move { (entry, post(deps, &head.stack, status).await) }),
+    );
+    let mut told = Told::default();
+    for (entry, outcome) in outcomes.await {
+        let Err(fault) = outcome else {
+            told.done.insert(entry.id.clone());
+            continue;
+        };
+        tracing::warn!(
+            effect = entry.effect.label(), effect_id = %entry.id, tries = entry.tries,
+            error = fault.chain(), "a status was not told and stays owed"
+        );
+        if hopeless(deps, entry, &fault) && set_aside(deps, head, entry, &fault).await.is_ok() {
+            told.done.insert(entry.id.clone());
+        } else if !fault.is_retryable() {
+            told.refused.insert(entry.id.clone());
+        }
+    }
+    told
+}
+
+fn hopeless(deps: &Deps, entry: &Entry, fault: &Fault) -> bool {
+    match fault {
+        Fault::Poison { .. } => entry.tries + 1 >= TRIES_MAX,
+        Fault::Retryable { .. } => deps.clock.now().since_ms(entry.at) >= AWAY_MAX_MS,
+    }
+}
+
+/// That entry alone goes to quarantine, readable by people.
+async fn set_aside(
+    deps: &Deps,
+    head: &StackHead,
+    entry: &Entry,
+    fault: &Fault,
+) -> Result<(), Fault> {
+    let body = serde_json::to_string(entry)
+        .map_err(|error| Fault::poison_from("an effect does not serialise", error))?;
+    let set_aside = Quarantined {
+        queue: "forge".to_owned(),
+        group: Some(keys::stack_group(&head.stack)),
+        body,
+        reason: fault.chain(),
+        at: deps.clock.now(),
+    };
+    tracing::error!(effect_id = %entry.id, error = fault.chain(), "quarantined");
+    let key = keys::quarantine(&format!("forge-{}", entry.id));
+    cas::create(&*deps.docs, &key, &deps.write_ids.next(), &set_aside).await?;
+    Ok(())
+}
+
+async fn post(deps: &Deps, stack: &StackId, status: &Status) -> Result<(), Fault> {
+    let link = |base: &String| format!("{base}/runs/{}", status.run);
+    let status = CommitStatus {
+        repo: status.repo.clone(),
+        sha: status.said.sha.clone(),
+        context: status::context(stack),
+        state: status.said.state,
+        description: status.said.words.clone(),
+        target_url: deps.links.as_ref().map(link),
+    };
+    let late = || Fault::retryable("the forge took too long to answer");
+    tokio::time::timeout(ANSWER_MAX, deps.forge.set_status(&status)).await.map_err(|_| late())?
+}
+
+/// While this handler told `old`, another one took the entry off the list: it may have told
+/// something newer before us. The run's document knows, so the last word is the newest.
+pub(crate) async fn overtaken(deps: &Deps, stack: &StackId, old: &Status) -> Result<(), Fault> {
+    let mut told = old.clone();
+    for _ in 0..AGAIN_MAX {
+        let run = cas::load::<Run>(&*deps.docs, &keys::run(&told.run)).await?;
+        let Some(now) = run.and_then(|found| Status::of(&found.value)) else { return Ok(()) };
+        if now.version <= told.version || now.said.sha != told.said.sha {
+            return Ok(());
+        }
+        if now.said != told.said {
+            post(deps, stack, &now).await?;
+        }
+        told = now;
+    }
+    Ok(())
+}
