@@ -1,5 +1,5 @@
 //! One message, one fate: done, again, or set aside with its reason.
-use crate::{Deps, delivery, repo, stack};
+use crate::{Deps, control, delivery, repo, stack};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use tokio::sync::watch;
@@ -46,6 +46,22 @@ pub async fn handle_report(deps: &Deps, delivery: &Delivery) -> Fate {
         Err(error) => Err(Fault::poison_from("this report does not parse", error)),
     };
     fate(deps, keys::REPORTS, delivery, outcome).await
+}
+
+/// Handles a message of whichever of the control plane's queues it came from.
+pub async fn handle_message(deps: &Deps, queue: &str, delivery: &Delivery) -> Fate {
+    match queue {
+        keys::INTENTS => handle_intent(deps, delivery).await,
+        keys::REPORTS => handle_report(deps, delivery).await,
+        _ if queue == keys::first_queue(&keys::CONTROL_POOL.into()) => {
+            let outcome = control::handle(deps, delivery).await;
+            fate(deps, queue, delivery, outcome).await
+        }
+        _ => {
+            let outcome = Err(Fault::poison(format!("the control plane does not serve {queue}")));
+            fate(deps, queue, delivery, outcome).await
+        }
+    }
 }
 
 fn envelope(report: Report) -> StackEnvelope {

@@ -3,11 +3,15 @@
 //! Nothing here chooses: decisions are `windlass_core`'s, and a plan names its victims. Nothing is
 //! acknowledged before its effects are listed in a committed head, and an effect that fails stays
 //! listed there and fails nothing else.
+#[cfg(feature = "aws")]
+pub mod config;
 mod control;
 mod deliver;
 mod delivery;
 mod facts;
 mod handle;
+#[cfg(feature = "aws")]
+pub mod invocation;
 mod lost;
 mod observe;
 mod presence;
@@ -21,7 +25,7 @@ pub use control::{
     CONTROL_INSTANCE, resume as resume_control, serve as serve_control,
     serve_once as serve_control_once,
 };
-pub use handle::{Fate, Quarantined, handle_intent, handle_report, serve};
+pub use handle::{Fate, Quarantined, handle_intent, handle_message, handle_report, serve};
 pub use observe::observe;
 pub use presence::DocPresence;
 pub use repo::event as repo_event;

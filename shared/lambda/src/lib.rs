@@ -4,19 +4,23 @@
 //! end, and never begins one that can't be ended before the invocation's deadline.
 pub mod batch;
 mod event;
+#[cfg(feature = "github")]
+mod github;
 mod log;
 pub mod settings;
 mod vars;
 
 pub use batch::Fate;
 pub use event::{Batch, Event};
+#[cfg(feature = "github")]
+pub use github::github;
 pub use lambda_runtime::Error;
 pub use vars::{Configured, Misconfigured, Vars, asked, read_from};
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
-use windlass_ports::Fault;
+use windlass_ports::{Fault, WriteIds};
 
 /// An invocation with less time than this left begins no further message. A message takes about a
 /// second; four lost swaps against a slow store take some.
@@ -69,12 +73,29 @@ pub fn init<C: Configured>() -> Result<C, Error> {
 /// Says why a function can't start, once, and gives the reason back.
 ///
 /// # Errors
-/// Always the reason, if there is one.
-pub fn started<T>(outcome: Result<T, Fault>) -> Result<T, Error> {
-    outcome.map_err(|fault| {
-        tracing::error!(error = fault.chain(), "can't start");
-        Error::from(fault.chain())
+/// The reason, if there is one.
+pub fn started<T, E: std::error::Error>(outcome: Result<T, E>) -> Result<T, Error> {
+    outcome.map_err(|error| {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(error = text, "can't start");
+        Error::from(text)
     })
+}
+
+/// Write ids that no other process makes.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn write_ids() -> Result<WriteIds, Error> {
+    let mut prefix = [0_u8; 12];
+    getrandom::fill(&mut prefix)
+        .map_err(|error| Error::from(format!("the system gives no randomness: {error}")))?;
+    Ok(WriteIds::new(prefix.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
 /// Takes invocations until the environment ends. An error fails the invocation, so that alarms see

@@ -18,6 +18,14 @@ pub const LOG: &str = "WINDLASS_LOG";
 /// GitHub's own; a GitHub Enterprise Server has another.
 const GITHUB_API_DEFAULT: &str = "https://api.github.com";
 
+/// What is logged was decided in [`crate::init`]; here it is only checked.
+pub fn log(vars: &mut Vars<'_>) {
+    let level = vars.optional(LOG).unwrap_or_default();
+    if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
+        vars.problem(format!("{LOG} is neither a level (info) nor one per module (api=debug)"));
+    }
+}
+
 /// Where documents, blobs and messages lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Store {
@@ -112,19 +120,17 @@ pub struct GithubAccess {
     pub key: GithubKey,
 }
 
-/// By which key. Each text is a reference.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// In whose name: `token` and `key` are references.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GithubKey {
-    /// Public repositories only, 60 requests an hour, and no commit statuses.
-    #[default]
-    None,
-    Token {
-        token: String,
-    },
-    App {
-        id: String,
-        key: String,
-    },
+    Token { token: String },
+    App { id: String, key: String },
+}
+
+impl Default for GithubKey {
+    fn default() -> Self {
+        Self::Token { token: String::new() }
+    }
 }
 
 impl GithubAccess {
@@ -137,16 +143,13 @@ impl GithubAccess {
         let id = vars.optional(GITHUB_APP_ID);
         let key = reference(vars, GITHUB_APP_KEY);
         let key = match (token, id, key) {
-            (None, None, None) => GithubKey::None,
             (Some(token), None, None) => GithubKey::Token { token },
             (None, Some(id), Some(key)) => GithubKey::App { id, key },
-            (None, ..) => {
-                vars.problem(format!("{GITHUB_APP_ID} and {GITHUB_APP_KEY} go together"));
-                GithubKey::None
-            }
-            (Some(_), ..) => {
-                vars.problem(format!("set either {GITHUB_TOKEN} or {GITHUB_APP_ID}, not both"));
-                GithubKey::None
+            _ => {
+                vars.problem(format!(
+                    "set either {GITHUB_TOKEN}, or {GITHUB_APP_ID} and {GITHUB_APP_KEY}"
+                ));
+                GithubKey::default()
             }
         };
         Self { api: api.trim_end_matches('/').to_owned(), key }
@@ -269,7 +272,7 @@ mod tests {
             "WINDLASS_REPOSITORIES is not set",
             "WINDLASS_WEBHOOK_SECRETS: not a reference",
             "WINDLASS_GITHUB_TOKEN is not a reference",
-            "either WINDLASS_GITHUB_TOKEN or WINDLASS_GITHUB_APP_ID",
+            "set either WINDLASS_GITHUB_TOKEN, or WINDLASS_GITHUB_APP_ID and",
             "WINDLASS_URL is not set",
         ] {
             assert!(message.contains(part), "{part}: {message}");

@@ -40,10 +40,7 @@ fn instance_key() -> String {
 pub async fn resume(deps: &Deps) -> Result<(), Fault> {
     let found = cas::load::<Instance>(&*deps.docs, &instance_key()).await?;
     let Some(record) = found.map(|found| found.value) else {
-        let now = deps.clock.now();
-        let version = env!("CARGO_PKG_VERSION");
-        let id = InstanceId::from(CONTROL_INSTANCE);
-        let record = Instance::register(None, &id, &pool(), 1, version, None, now);
+        let record = unregistered(deps.clock.now());
         cas::create(&*deps.docs, &instance_key(), &deps.write_ids.next(), &record).await?;
         return Ok(());
     };
@@ -54,6 +51,21 @@ pub async fn resume(deps: &Deps) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// One slot: administrative jobs run one at a time, whoever of the control plane's processes has
+/// one.
+fn unregistered(now: UnixMs) -> Instance {
+    let id = InstanceId::from(CONTROL_INSTANCE);
+    Instance::register(None, &id, &pool(), 1, env!("CARGO_PKG_VERSION"), None, now)
+}
+
+/// Handles a message of the pool's queue. Whoever brings the first one registers the pool's record;
+/// a process that dies leaves its job to the next delivery of its pointer.
+pub(crate) async fn handle(deps: &Deps, delivery: &Delivery) -> Result<(), Fault> {
+    let pointer = serde_json::from_slice::<Pointer>(&delivery.body)
+        .map_err(|error| Fault::poison_from("this pointer to a job does not parse", error))?;
+    carry_out(deps, &pointer.job).await
 }
 
 /// Serves the pool until told to stop.
@@ -126,17 +138,16 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
 }
 
 async fn take(deps: &Deps, job: &JobId) -> Result<u64, Fault> {
+    let now = deps.clock.now();
     cas::update(
         &*deps.docs,
         &instance_key(),
         &deps.write_ids.next(),
         |record: Option<&Instance>| {
-            let Some(record) = record else {
-                return Err(Fault::retryable("the control plane has not registered yet"));
-            };
-            let epoch = record.epoch;
-            match record.take(epoch, job) {
-                Ok(next) if next == *record => Ok(Change::Keep(epoch)),
+            let known = record.cloned().unwrap_or_else(|| unregistered(now));
+            let epoch = known.epoch;
+            match known.take(epoch, job) {
+                Ok(next) if Some(&next) == record => Ok(Change::Keep(epoch)),
                 Ok(next) => Ok(Change::Write(next, epoch)),
                 Err(refused) => Err(Fault::retryable(refused.to_string())),
             }
