@@ -4,6 +4,10 @@
 //! here: what a delivery means is looked at behind the queue. [`handle`] knows plain HTTP types and
 //! ports only, so the Lambda function, a test and a server in one process all mount the same thing.
 mod answer;
+#[cfg(feature = "aws")]
+pub mod config;
+#[cfg(feature = "aws")]
+pub mod mount;
 mod secrets;
 
 pub use answer::{Answer, Said};
@@ -51,7 +55,7 @@ pub async fn handle(deps: &Deps, method: &Method, headers: &HeaderMap, body: &[u
     tracing::info!(
         delivery_id = cut(delivery_id),
         event = cut(event),
-        said = said.metric(),
+        metric = said.metric(),
         "answered"
     );
     said.into()
