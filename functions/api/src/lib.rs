@@ -4,6 +4,8 @@
 //! that every other event takes too. The same router is mounted behind API Gateway, so nothing
 //! here streams, and no answer is over a megabyte.
 pub mod auth;
+#[cfg(feature = "aws")]
+pub mod config;
 mod console;
 #[cfg(feature = "gateway")]
 mod gateway;
