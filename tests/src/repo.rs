@@ -18,6 +18,15 @@ impl Repo {
         repo
     }
 
+    /// One without a work tree, as a forge keeps it. Nothing in it is ever thrown away.
+    pub fn create_bare(folder: &Path) -> Self {
+        fs::create_dir_all(folder).expect("a folder for the repository");
+        let repo = Self { folder: folder.to_owned() };
+        repo.git(&["init", "--quiet", "--bare", "--initial-branch=main"]);
+        repo.git(&["config", "gc.auto", "0"]);
+        repo
+    }
+
     pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.folder.join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");

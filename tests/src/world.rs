@@ -1,6 +1,7 @@
 //! One story's world: a repository, a wrapped tool and a place for the control plane, all in a folder
 //! that goes at the end.
 use crate::binary::windlass;
+use crate::cloud;
 use crate::local::Machine;
 use crate::place::{Death, Place};
 use crate::repo::Repo;
@@ -26,6 +27,11 @@ impl World {
         Self::at(tool, |root| Box::new(Machine { data: root.join("data") }))
     }
 
+    /// On the cloud in a box, otherwise the same.
+    pub fn cloud(tool: &str) -> Self {
+        Self::at(tool, |root| Box::new(cloud::place::InABox::new(&root.join("data"))))
+    }
+
     fn at(tool: &str, place: impl FnOnce(&Path) -> Box<dyn Place>) -> Self {
         let temp = tempfile::Builder::new().prefix("windlass-e2e-").tempdir();
         let temp = temp.expect("a temporary folder");
@@ -42,7 +48,12 @@ impl World {
 
     /// The program, in an environment of its own.
     pub fn windlass(&self) -> Command {
-        let mut command = Command::new(windlass());
+        self.windlass_at(windlass())
+    }
+
+    /// The same, as it was built for another place.
+    pub(crate) fn windlass_at(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .env("PATH", self.tool.path())
             .env("HOME", self.folder().join("home"))

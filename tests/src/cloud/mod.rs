@@ -6,17 +6,22 @@
 //! - [`template`], [`stack`], [`deploy`]: from the template to buckets, queues and functions.
 //! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API.
 //! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
+//! - [`github`], [`workers`]: who else takes part: a small GitHub, and workers with the real tool.
+//! - [`place`]: all of it as a place for stories.
 //! - [`aws`]: the API server (S3, SQS, …) is the emulator; this is the box's own way to it.
 pub mod aws;
 pub mod deploy;
 pub mod environment;
 pub mod front;
+pub mod github;
+pub mod place;
 pub mod poller;
 pub mod runtime;
 pub mod schedule;
 pub mod stack;
 pub mod template;
 pub mod trace;
+pub mod workers;
 
 use anyhow::{Context as _, Result};
 use aws::Aws;
@@ -37,6 +42,8 @@ use tokio::task::JoinHandle;
 
 /// How a box differs from the template.
 pub struct Settings<'a> {
+    /// The stack's name; [`fresh_name`] makes one that no other box of this machine has.
+    pub name: String,
     pub template: &'a Path,
     /// Parameters of the template.
     pub parameters: Vec<(&'a str, String)>,
@@ -71,6 +78,12 @@ struct Running {
     schedules: Vec<JoinHandle<()>>,
 }
 
+pub fn fresh_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("w{}-{count}", std::process::id())
+}
+
 /// The threads that every box of this process shares.
 pub fn threads() -> &'static Runtime {
     static THREADS: OnceLock<Runtime> = OnceLock::new();
@@ -90,9 +103,7 @@ impl Cloud {
     }
 
     async fn make(settings: &Settings<'_>) -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(1);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("w{}-{count}", std::process::id());
+        let name = settings.name.clone();
         let body = template::translate(settings.template)?;
         let template = Template::new(&name, body, &settings.parameters)?;
         let stack = Stack::of(&template)?;

@@ -1,7 +1,7 @@
 //! The box itself: what it promises to be like, on a function that does as it is told.
 use aws_sdk_sqs::types::Message;
 use e2e::cloud::environment::Failed;
-use e2e::cloud::{Cloud, Settings, threads};
+use e2e::cloud::{Cloud, Settings, fresh_name, threads};
 use e2e::{SHORT, until};
 use emulator::Emulator;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ impl Stub {
     fn new(parameters: Vec<(&str, String)>) -> Self {
         let logs = tempfile::tempdir().expect("a folder");
         let cloud = Cloud::deploy(&Settings {
+            name: fresh_name(),
             template: &Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("tests/aws/machinery/template.yaml"),
             parameters,

@@ -1,0 +1,250 @@
+//! The cloud in a box as a place for stories: the control plane of `infra/template.yaml`, GitHub with
+//! the story's repository, and workers with the real tool.
+use super::github::{Github, OWNER, WEBHOOK_SECRET};
+use super::runtime::lock;
+use super::workers::Workers;
+use super::{Cloud, Settings, deploy, fresh_name, threads};
+use crate::binary;
+use crate::http::Api;
+use crate::place::{Death, Place, Stage};
+use crate::process::tail;
+use crate::up::Up;
+use crate::wait::{self, LONG, until};
+use crate::world::World;
+use emulator::Emulator;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A story must not wait a minute for a tick.
+const SPEED: u32 = 30;
+/// Nor for a queue's visibility timeout after a function was killed.
+const COMES_BACK: Duration = Duration::from_secs(2);
+
+/// Everything goes through processes and HTTP that is one function call in `up`.
+const PATIENCE: u32 = 3;
+
+/// A deployment that a world has.
+#[derive(Clone)]
+pub struct InABox {
+    folder: PathBuf,
+    inner: Arc<Mutex<Option<Arc<Inner>>>>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) cloud: Cloud,
+    pub(crate) github: Github,
+    pub(crate) workers: Workers,
+    /// The first API key's token.
+    token: Mutex<String>,
+    folder: PathBuf,
+}
+
+impl InABox {
+    /// What it keeps on this machine goes into the folder.
+    pub fn new(folder: &Path) -> Self {
+        wait::be_patient(PATIENCE);
+        Self { folder: folder.to_owned(), inner: Arc::default() }
+    }
+
+    /// The deployment, made when it is first asked for.
+    fn inner(&self, world: &World) -> Arc<Inner> {
+        let mut inner = lock(&self.inner);
+        inner.get_or_insert_with(|| Arc::new(Inner::deploy(world, &self.folder))).clone()
+    }
+
+    fn made(&self) -> Option<Arc<Inner>> {
+        lock(&self.inner).clone()
+    }
+}
+
+impl Place for InABox {
+    #[track_caller]
+    fn start(&self, world: &World, workers: u16) -> Up {
+        let inner = self.inner(world);
+        inner.cloud.start();
+        inner.workers.keep(workers, |id, folder| inner.worker(world, id, folder));
+        let api = until("the control plane to answer", LONG, || inner.api());
+        Up::new(api, Box::new(Running { inner }))
+    }
+
+    fn point(&self, command: &mut Command) {
+        let Some(inner) = self.made() else { return };
+        command.env("WINDLASS_SERVER", inner.cloud.front.url());
+        command.env("WINDLASS_TOKEN_FILE", inner.token_file());
+    }
+
+    fn state(&self, stack: &str) -> Option<PathBuf> {
+        let inner = self.made()?;
+        let body = inner.object(&format!("state/{stack}/terraform.tfstate"))?;
+        let file = self.folder.join(format!("{stack}.tfstate"));
+        std::fs::write(&file, body).expect("a copy of the state");
+        Some(file)
+    }
+
+    fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        let Some(inner) = self.made() else { return Vec::new() };
+        let meant = |key: &String| key.starts_with("state/") || key.starts_with("private/outputs/");
+        let keys = inner.keys().into_iter().filter(|key| !meant(key));
+        let mut kept: Vec<_> =
+            keys.filter_map(|key| inner.object(&key).map(|body| (key, body))).collect();
+        for log in inner.logs() {
+            let body = std::fs::read(&log).unwrap_or_default();
+            kept.push((log.display().to_string(), body));
+        }
+        kept
+    }
+
+    fn cause(&self, _: Death) -> &'static str {
+        "ended before it could say how"
+    }
+}
+
+impl Inner {
+    fn deploy(world: &World, folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder for the box");
+        let (name, github) = (fresh_name(), Github::start(&world.repo, &folder.join("github.git")));
+        let repository = world.repo.folder.file_name().expect("a name").to_string_lossy();
+        let token = format!("/{name}/config/github-token");
+        let parameters = vec![
+            ("Repositories", format!("{repository}={OWNER}/{repository}@main")),
+            ("GithubApi", github.forge.url().to_owned()),
+            ("GithubToken", token.clone()),
+            ("LogLevel", std::env::var("WINDLASS_TEST_LOG").unwrap_or_else(|_| "info".to_owned())),
+        ];
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let cloud = Cloud::deploy(&Settings {
+            name: name.clone(),
+            template: &workspace.join("infra/template.yaml"),
+            parameters,
+            programs: &binary::function,
+            logs: &folder.join("functions"),
+            speed: SPEED,
+            comes_back: Some(COMES_BACK),
+            emulator: Emulator::shared(),
+        });
+        let cloud = cloud.expect("the control plane is deployed");
+        let hook = format!("/{name}/config/webhook-secrets");
+        for (name, value) in [(token.as_str(), Github::token()), (&hook, WEBHOOK_SECRET)] {
+            let made = threads().block_on(deploy::parameter(&cloud.aws, name, value));
+            made.expect("a parameter is kept");
+        }
+        github.deliver_to(&format!("{}/webhooks/github", cloud.front.url()));
+        let workers = Workers::new(&folder.join("workers"));
+        Self { cloud, github, workers, token: Mutex::default(), folder: folder.to_owned() }
+    }
+
+    fn worker(&self, world: &World, id: &str, folder: &Path) -> Command {
+        let mut command = world.windlass_at(binary::windlass_on_aws());
+        command.arg("worker").env("WINDLASS_DATA", folder).env("WINDLASS_WORKER_ID", id);
+        command.env_remove("WINDLASS_SERVER").env_remove("WINDLASS_TOKEN_FILE");
+        command.envs(self.cloud.aws.emulator.env("worker"));
+        let name = &self.cloud.name;
+        command.env("WINDLASS_BUCKET", self.cloud.bucket());
+        command.env("WINDLASS_QUEUE_URL_PREFIX", self.cloud.aws.queue_url(&format!("{name}-")));
+        command.env("WINDLASS_SECRETS_PREFIX", format!("/{name}/secrets/"));
+        command
+    }
+
+    /// The API, once it is healthy, with a token that lasts as long as the world.
+    fn api(&self) -> Result<Api, String> {
+        let address = self.cloud.front.address.to_string();
+        Api::new(&address, "").get("/health").map_err(|refusal| format!("{refusal:?}"))?;
+        let mut token = lock(&self.token);
+        if token.is_empty() {
+            let (id, secret) = self.first_key();
+            let body = json!({ "id": id, "secret": secret });
+            let made = Api::new(&address, "").post("/tokens", &body);
+            let made = made.map_err(|refusal| format!("{refusal:?}"))?;
+            *token = made["token"].as_str().unwrap_or_default().to_owned();
+            std::fs::write(self.token_file(), token.as_str()).map_err(|e| e.to_string())?;
+        }
+        Ok(Api::new(&address, &token))
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.folder.join("token")
+    }
+
+    /// An admin's, made as the documentation says: by whoever may write the bucket.
+    fn first_key(&self) -> (String, String) {
+        todo!()
+    }
+
+    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
+        let asked = self.cloud.aws.s3.get_object().bucket(self.cloud.bucket()).key(key);
+        threads().block_on(async {
+            let found = asked.send().await.ok()?;
+            Some(found.body.collect().await.ok()?.to_vec())
+        })
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let asked = self.cloud.aws.s3.list_objects_v2().bucket(self.cloud.bucket());
+        threads().block_on(async {
+            let mut pages = asked.into_paginator().send();
+            let mut keys = Vec::new();
+            while let Some(page) = pages.next().await {
+                let page = page.expect("a list of objects");
+                keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|o| o.key));
+            }
+            keys
+        })
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let functions = self.cloud.lambda.logs().map(Path::to_owned);
+        functions.chain(self.workers.logs()).collect()
+    }
+}
+
+/// The control plane while it runs.
+struct Running {
+    inner: Arc<Inner>,
+}
+
+impl Stage for Running {
+    #[track_caller]
+    fn login_link(&self) -> String {
+        let api = self.inner.api().expect("the control plane answers");
+        let link = api.post("/login-links", &json!({})).expect("a login link");
+        api.url(link["path"].as_str().expect("a path"))
+    }
+    fn processes(&self) -> BTreeMap<String, u32> {
+        self.inner.cloud.lambda.processes()
+    }
+    fn workers(&self) -> BTreeMap<String, u32> {
+        self.inner.workers.pids()
+    }
+    #[track_caller]
+    fn kill_worker(&self, name: &str) {
+        self.inner.workers.kill(name);
+    }
+    fn strike(&self) {
+        self.inner.cloud.lambda.kill();
+    }
+    fn kill(&mut self) {
+        self.inner.cloud.stop(true);
+    }
+    fn kill_all(&mut self) {
+        self.inner.cloud.stop(true);
+        self.inner.workers.kill_all();
+    }
+    fn kill_tools(&self) {
+        self.inner.workers.kill_tools();
+    }
+    fn stop(&mut self) {
+        self.inner.workers.stop(LONG);
+        self.inner.cloud.stop(false);
+    }
+    fn said(&self) -> String {
+        let mut text = String::new();
+        for log in self.inner.logs() {
+            text += &tail(&log, 40);
+        }
+        text + "--- GitHub\n" + &self.inner.github.said() + "\n"
+    }
+}
