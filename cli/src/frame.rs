@@ -1,6 +1,6 @@
 //! What the program understands: its commands, and the options that all of them share.
 use crate::exit::Outcome;
-use crate::{commands, demo, up, worker};
+use crate::{commands, demo, lab, up, worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     Up(up::Args),
     /// Show the main job on a sample repository, from a push to an applied change
     Demo(demo::Args),
+    /// Start the control plane as it runs on AWS, whole on this machine, to look around
+    Lab,
     /// What `up` starts as its children
     #[command(hide = true)]
     Work(worker::Args),
@@ -47,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match verb {
         Verb::Up(args) => up::run(&global, args),
         Verb::Demo(args) => demo::run(&global, args),
+        Verb::Lab => lab::run(),
         Verb::Work(args) => worker::run(&global, args),
         Verb::Operate(command) => commands::run(&global, command),
     }

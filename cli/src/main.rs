@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod exit;
 mod frame;
+mod lab;
 mod output;
 mod term;
 mod up;

@@ -13,6 +13,7 @@ use crate::wait::{self, LONG, until};
 use crate::world::World;
 use emulator::Emulator;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -171,7 +172,21 @@ impl Inner {
 
     /// An admin's, made as the documentation says: by whoever may write the bucket.
     fn first_key(&self) -> (String, String) {
-        todo!()
+        let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
+        let (id, secret) = ("box-admin", random.unwrap_or_else(|_| fresh_name()).trim().to_owned());
+        let digest: String =
+            Sha256::digest(&secret).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = json!({
+            "schema": 1, "revision": 1, "write_id": "box",
+            "value": {
+                "id": id, "name": "the box", "secret": digest, "role": "admin", "space": "root",
+                "created_by": "the box", "created_at": 0,
+            },
+        });
+        let asked = self.cloud.aws.s3.put_object().bucket(self.cloud.bucket());
+        let asked = asked.key(format!("keys/{id}")).body(key.to_string().into_bytes().into());
+        threads().block_on(asked.send()).expect("a key is kept");
+        (id.to_owned(), secret)
     }
 
     pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
