@@ -265,3 +265,24 @@ async fn without_a_secret_nothing_is_believed() {
         assert!(world.calls().is_empty());
     }
 }
+
+const EVENTS: [(&str, &[u8], &str); 10] = [
+    ("ping", include_bytes!("../../../events/github/ping.json"), "ping"),
+    ("push", include_bytes!("../../../events/github/push.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-new-branch.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-deleted.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-forced.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-tag.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-cut.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-merge.json"), "accepted"),
+    ("push", include_bytes!("../../../events/github/push-bot.json"), "accepted"),
+    ("pull_request", include_bytes!("../../../events/github/pull-request.json"), "accepted"),
+];
+
+#[tokio::test]
+async fn real_payloads_are_taken() {
+    for (event, body, metric) in EVENTS {
+        let world = World::new();
+        assert_eq!(world.send(event, body).await.metric, metric, "{event}");
+    }
+}

@@ -123,4 +123,34 @@ mod tests {
             assert_eq!(Event::parse(&store(), event.clone()).ok(), expect, "{event}");
         }
     }
+
+    /// What really comes, read as what it is.
+    #[test]
+    fn recorded_events_are_read() {
+        let read = |bytes: &[u8]| Event::parse(&store(), serde_json::from_slice(bytes).unwrap());
+        let messages = |bytes: &[u8], queue: &str| match read(bytes).unwrap() {
+            Event::Messages(batch) => {
+                assert_eq!(batch.queue, queue);
+                batch.messages.into_iter().map(|m| (m.group.unwrap(), m.receives)).collect()
+            }
+            Event::Tick => vec![],
+        };
+        let of = |group: &str, receives| (group.to_owned(), receives);
+        let (repo, net) = (of("repo:infra", 1), of("stack:network", 1));
+        assert_eq!(
+            messages(include_bytes!("../../../events/sqs/intents.json"), "intents.fifo"),
+            [repo.clone(), of("stack:network", 2), net.clone(), repo]
+        );
+        assert_eq!(
+            messages(include_bytes!("../../../events/sqs/reports.json"), "reports.fifo"),
+            [net.clone(), net, of("stack:cluster", 7)]
+        );
+        for tick in [
+            &include_bytes!("../../../events/schedule/tick.json")[..],
+            include_bytes!("../../../events/schedule/drift.json"),
+        ] {
+            assert_eq!(read(tick).ok(), Some(Event::Tick));
+        }
+        assert!(read(include_bytes!("../../../events/asg/lifecycle-eventbridge.json")).is_err());
+    }
 }

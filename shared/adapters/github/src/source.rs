@@ -35,6 +35,12 @@ impl Source for Github {
         Err(Fault::poison(format!("{place} has too many branches to list")))
     }
 
+    async fn head(&self, repo: &RepoName, branch: &str) -> Result<Option<Sha>, Fault> {
+        // Not a list of all branches for one of them; and where the repository itself can't be
+        // seen, that is a refusal and not a branch that is gone.
+        self.resolve(repo, &format!("heads/{branch}")).await
+    }
+
     async fn changed(
         &self,
         repo: &RepoName,
