@@ -9,6 +9,7 @@ pub mod changes;
 pub mod definition;
 pub mod delivery;
 pub mod drain;
+pub mod drift;
 pub mod effect;
 pub mod event;
 pub mod fleet;

@@ -54,7 +54,7 @@ impl Format {
             Self::EnvName => env_name(text),
             Self::SecretName => secret_name(text),
             Self::Output => expected(is_identifier(text, "-"), "the name of an output"),
-            Self::Cron => crate::cron::check(text),
+            Self::Cron => windlass_core::drift::Cron::parse(text).map(drop),
             Self::TimeZone => time_zone(text),
         }
     }
@@ -274,6 +274,14 @@ fn time_zone(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever is allowed here must be able to tell what time it is there.
+    #[test]
+    fn every_zone_that_may_be_named_has_rules() {
+        let without: Vec<_> =
+            TIME_ZONES.iter().filter(|name| !windlass_core::drift::is_zone(name)).collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
 
     #[test]
     fn durations() {

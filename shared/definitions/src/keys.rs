@@ -128,6 +128,9 @@ static POOL: Object = Object {
     one_of: &[],
     keys: &[
         required("name", text(Format::Name), "Unique in the installation; `control` is reserved."),
+        optional("drift_budget", Kind::Integer, "1",
+            "How many drift detection runs may be open in it at a time; what is due beyond that \
+             waits its turn, oldest first. 0: none starts."),
         DESCRIPTION,
         optional("space", text(Format::Name), "`root`",
             "Stacks of this space and below it may use the pool."),

@@ -6,7 +6,6 @@
 //! change ([`diff`]), and what may not change without a person ([`needs_person`], [`refused`]).
 //! One table of keys (`keys.rs`) feeds the reader, the JSON Schema and the reference page.
 mod contexts;
-mod cron;
 mod diff;
 mod format;
 mod graph;

@@ -95,6 +95,9 @@ pub struct PoolDef {
     #[serde(default)]
     pub description: String,
     pub space: SpaceId,
+    /// How many drift runs may be open in it at a time; None: as many as any pool may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_budget: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

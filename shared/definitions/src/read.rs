@@ -19,6 +19,9 @@ pub(crate) struct Declared {
     pub(crate) stacks: Vec<Stack>,
 }
 
+/// More open drift runs than this are no budget.
+const DRIFT_BUDGET_MAX: u32 = 1_000;
+
 pub(crate) struct Space {
     pub(crate) name: Text,
     pub(crate) description: String,
@@ -30,6 +33,7 @@ pub(crate) struct Pool {
     pub(crate) name: Text,
     pub(crate) description: String,
     pub(crate) space: Option<Text>,
+    pub(crate) drift_budget: Option<u32>,
 }
 
 pub(crate) struct Context {
@@ -148,6 +152,7 @@ impl Declared {
                 name: pool.text("name")?,
                 description: plain(&pool, "description").unwrap_or_default(),
                 space: pool.text("space"),
+                drift_budget: drift_budget(&pool, faults),
             })
         }));
         for context in fields.objects("contexts") {
@@ -284,6 +289,16 @@ fn hooks(fields: &Fields<'_>) -> Hooks {
         after_destroy: list("after_destroy"),
         after_run: list("after_run"),
     }
+}
+
+fn drift_budget(pool: &Fields<'_>, faults: &mut Faults<'_>) -> Option<u32> {
+    let given = pool.integer("drift_budget")?;
+    let budget = u32::try_from(given).ok().filter(|budget| *budget <= DRIFT_BUDGET_MAX);
+    if let (None, Some(at)) = (budget, pool.key_at("drift_budget")) {
+        let message = format!("`drift_budget` is within 0-{DRIFT_BUDGET_MAX}, not {given}");
+        faults.add(at, message, None);
+    }
+    budget
 }
 
 fn drift(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<windlass_core::definition::Drift> {

@@ -94,6 +94,7 @@ impl Pools {
                 name: pool.name.text,
                 description: pool.description,
                 space: SpaceId(space),
+                drift_budget: pool.drift_budget,
             });
         }
         defs.sort_by(|a, b| a.slug.cmp(&b.slug));

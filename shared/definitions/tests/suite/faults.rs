@@ -153,6 +153,12 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("cron, hour", "version: 1\nstacks: [{ name: a, drift: { schedule: [\"0 24 * * *\"] } }]", &[
         "2:41: an item of `schedule` must be a cron line whose hour is within 0-23 (`*`, `1,2`, `1-5`, `*/5`), found `0 24 * * *`",
     ]),
+    ("cron, never", "version: 1\nstacks: [{ name: a, drift: { schedule: [\"0 7 30 2 *\"] } }]", &[
+        "2:41: an item of `schedule` must be a cron line that names a day which some month has, found `0 7 30 2 *`",
+    ]),
+    ("drift budget", "version: 1\nworker_pools: [{ name: p, drift_budget: -1 }]", &[
+        "2:27: `drift_budget` is within 0-1000, not -1",
+    ]),
     ("cron, none", "version: 1\nstacks: [{ name: a, drift: { schedule: [] } }]", &[
         "2:30: `schedule` needs at least one cron line",
     ]),

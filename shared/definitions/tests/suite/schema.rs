@@ -136,7 +136,7 @@ const FULL: &str = r#"{
     "version": 1,
     "include": ["a.yaml"],
     "spaces": [{ "name": "s", "description": "d-space", "parent": "root", "repositories": ["other"] }],
-    "worker_pools": [{ "name": "p", "description": "d-pool", "space": "s" }],
+    "worker_pools": [{ "name": "p", "description": "d-pool", "space": "s", "drift_budget": 5 }],
     "contexts": [{
         "name": "c", "description": "d-context", "labels": ["l-context"], "priority": 77, "space": "s",
         "env": [{ "name": "E1", "value": "v1" }, { "name": "E2", "secret": "sec" }],
