@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use windlass_core::changes::Resource;
+use windlass_core::drift::Drifted;
 use windlass_core::job::{JobResult, JobSpec, Phase, PlanRef, Step, Verdict};
 use windlass_core::keys;
 use windlass_core::run::RunType;
@@ -119,6 +120,7 @@ fn blank(shared: &Shared, spec: &JobSpec) -> JobResult {
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: Vec::new(),
         started_at: now,
         ended_at: now,
@@ -336,6 +338,9 @@ impl Job<'_> {
         let read = read.map_err(|e| e.to_string())?;
         self.result.delta = Some(read.delta);
         self.result.changes = read.changed;
+        if self.spec.run_type == RunType::Proposed {
+            self.result.drifted = Some(Drifted::of(&read.changes));
+        }
         let changes_key = keys::plan_changes(&self.spec.id);
         let changes = serde_json::to_vec(&read.changes).map_err(|e| e.to_string())?;
         self.artifacts.send(changes_key.clone(), changes);

@@ -127,6 +127,7 @@ mod tests {
             changes_key: None,
             outputs: None,
             resources_key: None,
+            drifted: None,
             warnings: vec![],
             started_at: UnixMs(1),
             ended_at: UnixMs(ended),

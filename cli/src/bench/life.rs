@@ -261,6 +261,7 @@ fn result(job: &JobId, stack: &StackId) -> JobResult {
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: Vec::new(),
         started_at: UnixMs(0),
         ended_at: UnixMs(0),

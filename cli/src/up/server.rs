@@ -264,11 +264,19 @@ impl Server {
         let (deps, stop) = (self.deps.clone(), self.loops.subscribe());
         self.tasks.spawn(async move { scheduler::serve_control(&deps, stop).await });
         let deps = self.deps.clone();
+        let places = drift::Deps {
+            docs: deps.docs.clone(),
+            queues: deps.queues.clone(),
+            write_ids: deps.write_ids.clone(),
+        };
         self.until_the_end(async move {
             loop {
                 tokio::time::sleep(TICK).await;
                 if let Err(fault) = scheduler::tick(&deps).await {
                     tracing::warn!(error = fault.chain(), "a tick failed; the next one comes");
+                }
+                if let Err(fault) = drift::handle(&places, deps.clock.now()).await {
+                    tracing::warn!(error = fault.chain(), "drift waits for the next tick");
                 }
             }
         });

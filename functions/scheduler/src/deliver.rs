@@ -6,6 +6,7 @@ use crate::statuses::{self, Told};
 use crate::{Deps, lost};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
+use windlass_core::drift::Place;
 use windlass_core::effect::{Effect, Entry, Stage};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
 use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, derive};
@@ -17,7 +18,7 @@ use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
 use windlass_core::summary::Summary;
 use windlass_ports::cas;
-use windlass_ports::{Change, Fault, Outgoing};
+use windlass_ports::{Change, Fault, Outgoing, PutError};
 
 pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
     let mut done = deliver(deps, &head.outbox, Some(head)).await;
@@ -144,6 +145,16 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
         },
         Effect::ToStack { event } => send(deps, Intent::Stack((**event).clone())).await,
         Effect::ToRepo { event } => send(deps, Intent::Repo((**event).clone())).await,
+        Effect::AskPlace { pool, minute } => {
+            let stack = head.map(|head| head.stack.clone()).unwrap_or_default();
+            let key = keys::drift_ticket(pool, *minute, &stack);
+            cas::create(&*deps.docs, &key, &deps.write_ids.next(), &stack).await?;
+            Ok(())
+        }
+        Effect::LeavePlace { pool, place, minute } => match head {
+            Some(head) => leave_place(deps, head, &keys::drift_place(pool, *place), *minute).await,
+            None => Ok(()),
+        },
         Effect::Audit { entry } => {
             let key = keys::audit(entry.at, &entry.id);
             cas::create(&*deps.docs, &key, &deps.write_ids.next(), &**entry).await?;
@@ -244,6 +255,19 @@ async fn withdraw(deps: &Deps, head: &StackHead, job: &JobId) -> Result<(), Faul
     let event = StackEvent::Withdrawal { job: job.clone(), taken_by };
     let (stack, at) = (head.stack.clone(), deps.clock.now());
     send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 1, event })).await
+}
+
+/// Deletes what is this ticket's; another one may have the place by now.
+async fn leave_place(deps: &Deps, head: &StackHead, key: &str, minute: u64) -> Result<(), Fault> {
+    let Some(found) = cas::load::<Place>(&*deps.docs, key).await? else { return Ok(()) };
+    if found.value.stack != head.stack || found.value.minute != minute {
+        return Ok(());
+    }
+    match deps.docs.delete(key, &found.version).await {
+        Ok(()) => Ok(()),
+        Err(PutError::Conflict) => Err(Fault::retryable(format!("{key} changed meanwhile"))),
+        Err(PutError::Fault(fault)) => Err(fault),
+    }
 }
 
 async fn clean_up(deps: &Deps, run: &RunId) -> Result<(), Fault> {

@@ -96,6 +96,7 @@ fn verdict(deps: &Deps, head: &StackHead, job: &JobId, cause: String) -> JobResu
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: vec![],
         started_at: now,
         ended_at: now,

@@ -79,6 +79,17 @@ pub enum Effect {
     ToRepo {
         event: Box<RepoEnvelope>,
     },
+    /// A ticket for a place in the pool's drift budget.
+    AskPlace {
+        pool: PoolId,
+        minute: u64,
+    },
+    /// The place that this ticket got is free again.
+    LeavePlace {
+        pool: PoolId,
+        place: u32,
+        minute: u64,
+    },
     Audit {
         entry: Box<AuditEntry>,
     },
@@ -131,6 +142,8 @@ impl Effect {
             Effect::DeclareLost { .. } => "declare_lost",
             Effect::ToStack { .. } => "to_stack",
             Effect::ToRepo { .. } => "to_repo",
+            Effect::AskPlace { .. } => "ask_place",
+            Effect::LeavePlace { .. } => "leave_place",
             Effect::Audit { .. } => "audit",
             Effect::CleanUp { .. } => "clean_up",
             Effect::SetStatus { .. } => "set_status",

@@ -1,6 +1,6 @@
 //! What actors are told: one enum per kind of actor, in an envelope that names the event.
 use crate::definition::StackDef;
-use crate::id::{Digest, EventId, InstanceId, RepoName, RunId, Sha, StackId};
+use crate::id::{Digest, EventId, InstanceId, PoolId, RepoName, RunId, Sha, StackId};
 use crate::job::{JobId, Report};
 use crate::rollout::Outcome;
 use crate::run::{NewRun, RunType};
@@ -95,6 +95,12 @@ pub enum StackEvent {
     Command {
         actor: String,
         command: Command,
+    },
+    /// The pool's drift budget has a place for the look that fell due in this minute.
+    DriftTurn {
+        pool: PoolId,
+        place: u32,
+        minute: u64,
     },
     /// A moment that this stack asked to be woken for has come, or somebody thinks it should look.
     Due,
@@ -241,4 +247,7 @@ pub struct Trigger {
     pub actor: String,
     #[serde(default)]
     pub force_apply: bool,
+    /// Drift was found, and the stack reconciles it.
+    #[serde(default)]
+    pub drift: bool,
 }

@@ -244,6 +244,9 @@ pub struct JobResult {
     pub outputs: Option<Outputs>,
     /// Blob key of the list of resources in the state after an apply.
     pub resources_key: Option<String>,
+    /// After a preview: what it would change, by address. A drift run's is what has drifted.
+    #[serde(default)]
+    pub drifted: Option<crate::drift::Drifted>,
     /// What a plan policy or the administrative stack's own rule objects to mildly.
     pub warnings: Vec<String>,
     pub started_at: UnixMs,

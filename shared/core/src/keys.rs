@@ -127,6 +127,44 @@ pub fn parse_due(key: &str) -> Option<(u64, &str)> {
     let (minute, group) = key.strip_prefix(DUE)?.split_once('/')?;
     Some((minute.parse().ok()?, group))
 }
+/// Who takes part in drift detection right now: places taken, and tickets of those that wait.
+pub const DRIFT: &str = "drift/";
+/// One place of a pool's drift budget: whoever creates it has it.
+#[must_use]
+pub fn drift_place(pool: &PoolId, place: u32) -> String {
+    format!("drift/places/{pool}/{place:04}")
+}
+/// A stack whose look fell due in this minute and that waits for a place: the oldest come first.
+#[must_use]
+pub fn drift_ticket(pool: &PoolId, minute: u64, stack: &StackId) -> String {
+    format!("drift/tickets/{pool}/{minute:012}/{stack}")
+}
+/// Greater than every ticket of this pool, smaller than the next pool's.
+#[must_use]
+pub fn drift_tickets_end(pool: &PoolId) -> String {
+    format!("drift/tickets/{pool}/~")
+}
+/// What a key under [`DRIFT`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriftKey {
+    Place { pool: PoolId, place: u32 },
+    Ticket { pool: PoolId, minute: u64, stack: StackId },
+}
+#[must_use]
+pub fn parse_drift(key: &str) -> Option<DriftKey> {
+    let parts: Vec<&str> = key.strip_prefix(DRIFT)?.split('/').collect();
+    match parts.as_slice() {
+        ["places", pool, place] => {
+            Some(DriftKey::Place { pool: (*pool).into(), place: place.parse().ok()? })
+        }
+        ["tickets", pool, minute, stack] => Some(DriftKey::Ticket {
+            pool: (*pool).into(),
+            minute: minute.parse().ok()?,
+            stack: (*stack).into(),
+        }),
+        _ => None,
+    }
+}
 /// What a forge sent: its body lies where the tick looks, in the minute after which somebody has to
 /// ask what became of it; deleted once its outcome is known (rule W1).
 #[must_use]
@@ -186,6 +224,11 @@ pub fn definitions(repo: &RepoName) -> String {
 }
 /// Who owns each slug, and who waits for whom, over all repositories.
 pub const CATALOG: &str = "index/catalog.json";
+/// What the definitions say about a pool.
+#[must_use]
+pub fn pool_settings(pool: &PoolId) -> String {
+    format!("index/pools/{pool}.json")
+}
 /// What a push to one repository is routed by.
 #[must_use]
 pub fn repo_index(repo: &RepoName) -> String {
@@ -283,5 +326,17 @@ mod tests {
         let (minute, group) = parse_due(&key).unwrap();
         assert_eq!((minute, parse_delivery(group)), (7, Some(("72d3162e-cc78", "infra".into()))));
         assert_eq!(parse_delivery("stack:a"), None);
+    }
+
+    #[test]
+    fn drift_keys_parse_back_places_first_and_the_oldest_ticket_before_others() {
+        let (pool, stack) = (PoolId::from("p"), StackId::from("a-b"));
+        let (place, ticket) = (drift_place(&pool, 10), drift_ticket(&pool, 29_922_375, &stack));
+        assert!(place < ticket && ticket < drift_ticket(&pool, 29_922_376, &"a".into()));
+        assert!(drift_place(&pool, 9) < place);
+        assert_eq!(parse_drift(&place), Some(DriftKey::Place { pool: pool.clone(), place: 10 }));
+        let parsed = DriftKey::Ticket { pool, minute: 29_922_375, stack };
+        assert_eq!(parse_drift(&ticket), Some(parsed));
+        assert_eq!(parse_drift("drift/x/y/z"), None);
     }
 }

@@ -4,6 +4,7 @@ use crate::id::{RepoName, SpaceId, StackId};
 use crate::run::Commit;
 use crate::run::StateName;
 use crate::stack::{LastRun, Lock, StackHead};
+use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -28,8 +29,17 @@ pub struct Summary {
     pub lock: Option<Lock>,
     pub queued: u32,
     pub proposed: u32,
+    /// How many resources have drifted, if any, and since when just these.
+    #[serde(default)]
+    pub drifted: Option<DriftBrief>,
     /// False once it left the definitions.
     pub defined: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftBrief {
+    pub count: u32,
+    pub since: UnixMs,
 }
 
 impl Summary {
@@ -60,6 +70,11 @@ impl Summary {
             lock: head.lock.clone(),
             queued: count(head.queue.len()),
             proposed: count(head.proposed.len()),
+            drifted: head
+                .drift
+                .found
+                .as_ref()
+                .map(|found| DriftBrief { count: found.drifted.count, since: found.since }),
             defined: true,
         })
     }

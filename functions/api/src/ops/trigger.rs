@@ -53,6 +53,7 @@ pub(crate) async fn trigger(
                 commit: chosen,
                 actor: actor.to_owned(),
                 force_apply: request.force_apply,
+                drift: false,
             };
             let event = new_event()?;
             let told = RepoEvent::Trigger { trigger: Box::new(trigger) };

@@ -214,6 +214,7 @@ impl World {
             changes_key,
             outputs,
             resources_key,
+            drifted: Some(windlass_core::drift::Drifted::of(&tool.changes)),
             warnings: vec![],
             started_at: self.now(),
             ended_at: self.now(),

@@ -227,6 +227,7 @@ fn result(
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: vec![],
         started_at,
         ended_at,

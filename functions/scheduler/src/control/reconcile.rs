@@ -3,14 +3,15 @@ use super::world::{self, Stored};
 use crate::{Deps, deliver, pushes};
 use windlass_core::changes::Action;
 use windlass_core::definition::{OnDelete, StackDef};
+use windlass_core::drift::PoolSettings;
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
-use windlass_core::id::{Digest, EventId, RepoName, StackId, derive};
+use windlass_core::id::{Digest, EventId, PoolId, RepoName, StackId, derive};
 use windlass_core::index::{self, Catalog, Reconciled};
 use windlass_core::job::{Delta, JobSpec, PlanRef, Step};
 use windlass_core::keys;
 use windlass_definitions::{
-    Definitions, DefinitionsDiff, SourceFile, World, diff, includes, needs_person, parse, refused,
-    render,
+    Definitions, DefinitionsDiff, PoolDef, SourceFile, World, diff, includes, needs_person, parse,
+    refused, render,
 };
 use windlass_ports::{Change, Fault, cas};
 
@@ -100,6 +101,7 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
         let revision_of = |index: &index::RepoIndex| index.revision;
         cas::raise(&*deps.docs, &key, &deps.write_ids.next(), revision_of, index).await?;
     }
+    settle_pools(deps, &known.definitions, &definitions, revision).await?;
     let before: std::collections::BTreeMap<_, _> =
         known.definitions.stacks.iter().map(|stack| (&stack.slug, stack)).collect();
     for stack in &definitions.stacks {
@@ -122,6 +124,31 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     let text = format!("stacks defined by {}: {}", spec.commit.short(), now_count(&stored));
     log(deps, spec, Step::Applying, &text).await?;
     Ok(Done::Applied)
+}
+
+/// What a pool's definition says to whoever hands out its drift budget. One that is gone says
+/// nothing any more.
+async fn settle_pools(
+    deps: &Deps,
+    before: &Definitions,
+    after: &Definitions,
+    revision: u64,
+) -> Result<(), Fault> {
+    let budget = |definitions: &Definitions, pool: &PoolId| {
+        let declared = definitions.worker_pools.iter().find(|declared| declared.slug == *pool);
+        declared.and_then(|declared| declared.drift_budget)
+    };
+    for PoolDef { slug, .. } in before.worker_pools.iter().chain(&after.worker_pools) {
+        let drift_budget = budget(after, slug);
+        if budget(before, slug) == drift_budget {
+            continue;
+        }
+        let settings = PoolSettings { revision, drift_budget };
+        let revision_of = |settings: &PoolSettings| settings.revision;
+        let (key, write_id) = (keys::pool_settings(slug), deps.write_ids.next());
+        cas::raise(&*deps.docs, &key, &write_id, revision_of, &settings).await?;
+    }
+    Ok(())
 }
 
 fn now_count(stored: &Stored) -> usize {

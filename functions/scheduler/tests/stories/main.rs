@@ -4,6 +4,7 @@ mod claim;
 mod crash;
 mod deliveries;
 mod dice;
+mod drift;
 mod fence;
 mod flow;
 mod heir;

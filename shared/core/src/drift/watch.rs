@@ -18,6 +18,8 @@ pub struct Watch {
     /// What was last applied well: the world is compared with it.
     pub applied: Option<Commit>,
     pub last: Option<Look>,
+    /// A blocking run had the stack while a look was open.
+    pub overtaken: bool,
     /// What differs now, as far as is known.
     pub found: Option<Found>,
 }
@@ -57,6 +59,8 @@ pub enum Looked {
     Broken {
         state: StateName,
     },
+    /// A blocking run had the stack meanwhile: its own plan tells.
+    Overtaken,
     /// There was no run.
     Skipped {
         why: Unfit,

@@ -272,7 +272,10 @@ impl Turn<'_> {
             return Answer::Refused { why: format!("{branch} has no commit yet") };
         };
         let actor = trigger.actor.as_str();
-        let because = format!("{actor} asked for it");
+        let because = match trigger.drift {
+            true => "drift was found".to_owned(),
+            false => format!("{actor} asked for it"),
+        };
         if administrative || trigger.kind == RunType::Destroy {
             if trigger.kind == RunType::Destroy && indexed.is_none_or(|s| s.protected) {
                 return Answer::Refused { why: format!("{slug} is protected from deletion") };
@@ -293,6 +296,7 @@ impl Turn<'_> {
         for run in rollout.runs.iter_mut().filter(|run| run.stack == *slug) {
             run.run.pinned = pinned;
             run.run.force_apply = trigger.force_apply;
+            run.run.drift = trigger.drift;
         }
         let id = RunId::derive(self.envelope.at, &event, slug);
         self.owe(Effect::PutRollout { rollout: Box::new(rollout) });

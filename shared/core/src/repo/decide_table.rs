@@ -259,7 +259,8 @@ fn triggers() {
         repo.push("main", None, "a", &["README.md"]);
         repo.rollouts();
         let (stack, actor) = (StackId::from(stack), "ann".to_owned());
-        let trigger = Trigger { stack, kind, commit: None, actor, force_apply: false };
+        let trigger =
+            Trigger { stack, kind, commit: None, actor, force_apply: false, drift: false };
         let got = repo.take(RepoEvent::Trigger { trigger: Box::new(trigger) });
         let audited = repo.owed.iter().filter(|e| matches!(e, Effect::Audit { .. })).count();
         let made: Vec<String> =

@@ -93,6 +93,7 @@ pub struct NewRun {
     pub direct: bool,
     #[serde(default)]
     pub command: Option<String>,
+    /// It looks whether the world still is as it was applied; a tracked one makes it so again.
     #[serde(default)]
     pub drift: bool,
     /// An empty plan still goes through apply.
@@ -167,6 +168,9 @@ pub struct Run {
     /// The stripped plan to show, if there was one.
     #[serde(default)]
     pub changes_key: Option<String>,
+    /// What a drift run found to differ.
+    #[serde(default)]
+    pub drifted: Option<crate::drift::Drifted>,
     /// Parents' outputs, frozen when it left the queue.
     #[serde(default)]
     pub inputs: Vec<crate::job::Input>,
@@ -227,6 +231,7 @@ impl Run {
             history: vec![born],
             delta: None,
             changes_key: None,
+            drifted: None,
             inputs: Vec::new(),
             jobs: Vec::new(),
             prioritized: false,

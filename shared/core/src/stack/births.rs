@@ -40,8 +40,10 @@ impl Turn<'_> {
         {
             self.head.tracked = Some(new.commit.clone());
         }
-        if new.kind == RunType::Proposed && !new.drift {
-            self.supersede_proposed(&new);
+        match (new.kind, new.drift) {
+            (RunType::Proposed, true) => self.begin_look(),
+            (RunType::Proposed, false) => self.supersede_proposed(&new),
+            _ => {}
         }
         if new.kind == RunType::Tracked {
             self.supersede_definitions();

@@ -146,6 +146,7 @@ fn result(job: &JobId, verdict: Verdict) -> JobResult {
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: vec![],
         started_at: NOW,
         ended_at: NOW,

@@ -87,6 +87,7 @@ struct Listed {
     locked_at: Option<UnixMs>,
     queued: usize,
     proposed: usize,
+    drifted: Option<UnixMs>,
 }
 
 impl Listed {
@@ -99,6 +100,7 @@ impl Listed {
             locked_at: head.lock.as_ref().map(|lock| lock.at),
             queued: head.queue.len(),
             proposed: head.proposed.len(),
+            drifted: head.drift.found.as_ref().map(|found| found.since),
         }
     }
 }
@@ -138,6 +140,7 @@ impl Turn<'_> {
                 self.told(&job.run.clone(), &event)
             }
             StackEvent::Command { actor, command } => self.command(actor, command),
+            StackEvent::DriftTurn { pool, place, minute } => self.drift_turn(pool, *place, *minute),
             StackEvent::Due => self.sweep(),
         }
     }
@@ -151,7 +154,9 @@ impl Turn<'_> {
         // Commits of two branches have no order: what was tracked there is nothing to apply here.
         if self.head.defined.def().is_some_and(elsewhere) {
             self.head.tracked = None;
+            self.head.drift.applied = None;
         }
+        self.reschedule(def);
         let leaving = matches!(self.head.defined, Defined::Leaving { destroy: true, .. });
         let def = Box::new(def.clone());
         self.head.defined = Defined::Yes { def, commit: commit.clone(), revision };

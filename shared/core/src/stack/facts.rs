@@ -101,6 +101,8 @@ pub fn wants(head: &StackHead, envelope: &StackEnvelope) -> Wants {
         }
         StackEvent::Due => sweep_wants(head, &mut wants),
         StackEvent::Define { .. } | StackEvent::Undefine { .. } => may_release = true,
+        // Its run leaves the queue at once, and may use outputs of others.
+        StackEvent::DriftTurn { .. } => may_release = true,
         StackEvent::Report { .. } | StackEvent::Withdrawal { .. } => {}
     }
     // A newer try may be known by a document that is still owed.

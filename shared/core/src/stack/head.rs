@@ -1,5 +1,6 @@
 //! `stacks/<slug>/head.json`: all mutable state of one stack, changed by its actor alone.
 use crate::definition::StackDef;
+use crate::drift::Watch;
 use crate::effect::{Effect, Entry};
 use crate::id::{EffectId, EventId, RunId, Sha, StackId};
 use crate::job::{Delta, Outputs};
@@ -29,6 +30,8 @@ pub struct StackHead {
     pub outputs: Option<StackOutputs>,
     /// Newest tracked, destroy or task run: its state is the stack's.
     pub last: Option<LastRun>,
+    #[serde(default)]
+    pub drift: Watch,
     pub recent: VecDeque<Recent>,
     pub outbox: Vec<Entry>,
     /// How many effects were ever owed: each has an id of its own.
@@ -145,6 +148,7 @@ impl StackHead {
             tracked: None,
             outputs: None,
             last: None,
+            drift: Watch::default(),
             recent: VecDeque::new(),
             outbox: Vec::new(),
             owed: 0,

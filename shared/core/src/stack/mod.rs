@@ -5,6 +5,7 @@
 mod births;
 mod command;
 mod decide;
+mod drift;
 mod facts;
 mod head;
 mod moves;

@@ -83,6 +83,7 @@ impl Turn<'_> {
             self.head.queue.push(run);
         } else if run.new.kind.blocking() {
             self.note_last(&run);
+            self.overtake_look();
             self.head.active = Some(run);
         } else {
             self.head.proposed.push(run);
@@ -95,6 +96,7 @@ impl Turn<'_> {
         if run.new.kind.blocking() && started {
             self.note_last(&run);
         }
+        self.note_drift(&run);
         self.project(&mut run);
         self.tell_children(&run, &outcome(&run));
         if started {

@@ -121,6 +121,7 @@ impl Turn<'_> {
         if !self.changed {
             return;
         }
+        self.schedule_drift();
         let Some(deadline) = self.deadline() else { return };
         let minute = deadline.minute() + 1;
         // A wish whose minute passed long ago and was not heard is taken for lost.
@@ -141,6 +142,6 @@ impl Turn<'_> {
         });
         let lock = self.head.lock.as_ref().and_then(|lock| lock.until);
         let owed = self.head.outbox.first().map(|_| soon);
-        runs.chain(lock).chain(owed).min()
+        runs.chain(lock).chain(owed).chain(self.head.drift.next).min()
     }
 }

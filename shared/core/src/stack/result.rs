@@ -68,6 +68,9 @@ impl Turn<'_> {
         if result.changes_key.is_some() {
             run.changes_key.clone_from(&result.changes_key);
         }
+        if run.new.drift {
+            run.drifted.clone_from(&result.drifted);
+        }
         if result.tool_version.is_some() {
             run.tool_version.clone_from(&result.tool_version);
         }

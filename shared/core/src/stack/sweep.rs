@@ -89,6 +89,7 @@ impl Turn<'_> {
         for job in jobs {
             self.sweep_job(&job);
         }
+        self.look_for_drift();
         done(None)
     }
 

@@ -6,7 +6,7 @@ use windlass_core::event::{
 };
 use windlass_core::id::{EventId, StackId};
 use windlass_core::keys;
-use windlass_core::run::{RunType, State};
+use windlass_core::run::{Commit, RunType, State};
 use windlass_ports::{Outgoing, Queues};
 
 /// network → cluster → app-a, app-b; app-b waits for a person.
@@ -104,15 +104,25 @@ impl World {
     }
 
     pub(crate) async fn trigger(&mut self, stack: &str, kind: RunType) -> EventId {
+        self.trigger_of(stack, kind, None).await
+    }
+
+    /// A tracked run of a commit that somebody chose.
+    pub(crate) async fn roll_back(&mut self, stack: &str, commit: Commit) -> EventId {
+        self.trigger_of(stack, RunType::Tracked, Some(commit)).await
+    }
+
+    async fn trigger_of(&mut self, stack: &str, kind: RunType, commit: Option<Commit>) -> EventId {
         self.advance(1_000);
         self.events += 1;
         let id = EventId(format!("event-{}", self.events));
         let trigger = Trigger {
             stack: stack.into(),
             kind,
-            commit: None,
+            commit,
             actor: "ann".to_owned(),
             force_apply: false,
+            drift: false,
         };
         let event = RepoEvent::Trigger { trigger: Box::new(trigger) };
         let (repo, at) = (REPO.into(), self.now());

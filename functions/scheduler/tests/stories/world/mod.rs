@@ -74,6 +74,8 @@ pub(crate) struct Tool {
     pub(crate) apply_fails: Option<String>,
     pub(crate) no_changes: bool,
     pub(crate) outputs: BTreeMap<String, String>,
+    /// What a preview finds to differ.
+    pub(crate) drifted: Vec<String>,
 }
 
 /// The fakes that a world is made of.

@@ -1,10 +1,12 @@
 //! What the tool of a job does: a table instead of Terraform, and the list of what runs.
 use super::{Running, World};
+use windlass_core::drift::Drifted;
 use windlass_core::id::Digest;
 use windlass_core::job::{
     Claim, Delta, JobResult, JobSpec, OutputInfo, Outputs, Phase, PlanRef, Step, Verdict,
 };
 use windlass_core::keys;
+use windlass_core::run::RunType;
 use windlass_ports::presence::Evidence;
 
 pub(super) fn began(phase: Phase) -> Step {
@@ -65,6 +67,11 @@ impl World {
             changes_key: None,
             outputs: (phase == Phase::Apply).then_some(outputs),
             resources_key: None,
+            drifted: (spec.run_type == RunType::Proposed).then(|| Drifted {
+                count: u32::try_from(tool.drifted.len()).unwrap_or(u32::MAX),
+                addresses: tool.drifted.clone(),
+                digest: Digest::of(tool.drifted.join(" ").as_bytes()),
+            }),
             warnings: vec![],
             started_at: self.now(),
             ended_at: self.now(),

@@ -91,6 +91,7 @@ pub fn result(id: &JobId, worker: &str) -> JobResult {
         changes_key: None,
         outputs: None,
         resources_key: None,
+        drifted: None,
         warnings: vec![],
         started_at: UnixMs(1),
         ended_at: UnixMs(2),
