@@ -5,6 +5,9 @@
 //! stack that is due files a ticket, and [`handle`], called every minute, gives the places that are
 //! free to the oldest tickets and tells those stacks; their actors make the runs, and give the places
 //! back when these have ended. Cost grows with who is due, not with what exists.
+#[cfg(feature = "aws")]
+pub mod config;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use windlass_core::drift::{Admission, Place, PoolSettings, TELL_AGAIN_MS, admit};
