@@ -106,8 +106,8 @@ pub(crate) async fn note_command(
     verb: Verb,
     text: Option<String>,
 ) -> Result<Asked, Error> {
-    let note = note(text)?;
     let (by, stack, run) = run_to_move(app, who, id).await?;
+    let note = note(text)?;
     let asked = match verb {
         Verb::Discard => Command::Discard { run, note },
         Verb::Cancel => Command::Cancel { run, note },
@@ -123,6 +123,7 @@ pub(crate) async fn replan(
     id: &str,
     targets: Vec<String>,
 ) -> Result<Asked, Error> {
+    let (by, stack, run) = run_to_move(app, who, id).await?;
     if targets.is_empty() || targets.len() > TARGETS_MAX {
         let why = format!("a targeted replan names 1 to {TARGETS_MAX} resource addresses");
         return Err(Error::Invalid(why));
@@ -130,7 +131,6 @@ pub(crate) async fn replan(
     if targets.iter().any(|t| t.trim().is_empty() || t.contains(['\0', '\n'])) {
         return Err(Error::Invalid("a target is a resource address on one line".to_owned()));
     }
-    let (by, stack, run) = run_to_move(app, who, id).await?;
     command(app, &by, &stack, Command::Replan { run, targets }).await
 }
 

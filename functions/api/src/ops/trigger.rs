@@ -73,14 +73,14 @@ pub(crate) async fn task(
     slug: &str,
     request: TaskRequest,
 ) -> Result<Asked, Error> {
+    let head = head_of(app, who, slug).await?;
+    let by = who.writer(head.space())?;
+    let actor = by.actor();
     let command = request.command.trim();
     if command.is_empty() || command.len() > COMMAND_BYTES_MAX || command.contains('\0') {
         let why = format!("a task's command has 1 to {COMMAND_BYTES_MAX} bytes and no NUL");
         return Err(Error::Invalid(why));
     }
-    let head = head_of(app, who, slug).await?;
-    let by = who.writer(head.space())?;
-    let actor = by.actor();
     let def = defined(&head)?.clone();
     if def.administrative {
         return Err(Error::Refused("an administrative stack runs no tasks".to_owned()));

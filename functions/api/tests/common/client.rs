@@ -62,10 +62,27 @@ impl World {
         self.send(request).await
     }
 
+    /// A new key, and a token that it was exchanged for.
+    pub(crate) async fn key(&mut self, role: api::v1::Role, space: &str) -> (String, String) {
+        let name = format!("{} on {space}", role.as_str());
+        let request = serde_json::json!({ "name": name, "role": role, "space": space });
+        let made: api::v1::NewKeyView = self.post("/keys", request).await.to();
+        let exchange = serde_json::json!({ "id": made.key.id, "secret": made.secret });
+        let token: api::v1::TokenView = self.post("/tokens", exchange).await.to();
+        (made.key.id, token.token)
+    }
+
     /// A browser that came in by a login link.
     pub(crate) async fn browser(&mut self) -> Browser {
-        let link = self.post("/login-links", Value::Null).await;
-        let link: api::v1::LoginLink = link.to();
+        self.browser_of(TOKEN).await
+    }
+    pub(crate) async fn browser_of(&mut self, token: &str) -> Browser {
+        let request = Request::post("/api/v1/login-links")
+            .header(HOST_HEADER, HOST)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::empty())
+            .expect("a request");
+        let link: api::v1::LoginLink = self.send(request).await.to();
         let mut browser = Browser { cookie: String::new(), token: String::new() };
         let answer = browser.get(self, &link.path).await;
         let set = answer.header(SET_COOKIE.as_str()).to_owned();

@@ -8,6 +8,8 @@ mod work;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use client::{Answer, Browser};
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use tools::demo_tools;
 pub(crate) use work::Tool;
 
 use api::auth::MemSessions;
