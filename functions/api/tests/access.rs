@@ -88,6 +88,8 @@ async fn stage() -> Stage {
     world.settle().await;
     world.push("main", &[("lynx/main.tf", "2")]).await;
     world.settle().await;
+    world.push("main", &[("quagga/main.tf", "2")]).await;
+    world.settle().await;
     world.post("/stacks/quagga/lock", json!({"note": "only for quagga's people"})).await;
     world.post("/stacks/quagga/unlock", json!({})).await;
     world.call(Method::PUT, "/secrets/cluster/token", Some(json!({"value": "hush-hush"}))).await;

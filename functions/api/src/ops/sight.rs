@@ -45,6 +45,7 @@ impl Sight {
         run.inputs.retain(|input| !hidden.contains(&input.from));
         for line in &mut run.history {
             line.note = line.note.take().map(|note| blurred(&note, &hidden));
+            line.by = line.by.take().map(|by| blurred(&by, &hidden));
         }
         match &mut run.state {
             State::Skipped { why } => rename(why, &hidden),
@@ -65,6 +66,8 @@ impl Sight {
             new.waits.retain(|_, wait| !hidden.contains(&wait.stack));
             new.children.retain(|child| !hidden.contains(&child.stack));
             new.because = blurred(&new.because, &hidden);
+            // A parent that released it stands where else a person does.
+            new.triggered_by = new.triggered_by.take().map(|by| blurred(&by, &hidden));
         }
         hidden
     }
