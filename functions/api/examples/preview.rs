@@ -2,6 +2,8 @@
 //! `cargo run -p api --example preview`, then open the printed address.
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "../tests/mount/direct.rs"]
+mod mount;
 use common::{Tool, World};
 use std::net::SocketAddr;
 use std::time::Duration;

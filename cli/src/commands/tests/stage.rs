@@ -1,6 +1,8 @@
 //! A server in memory and a command line in front of it.
 #[path = "../../../../functions/api/tests/common/mod.rs"]
 mod common;
+#[path = "../../../../functions/api/tests/mount/direct.rs"]
+mod mount;
 
 pub(super) use common::{HOST, Tool, World};
 
@@ -67,7 +69,7 @@ impl Stage {
             });
         });
         let (address, now) = receiver.recv().unwrap();
-        let token = common::TOKEN.to_owned();
+        let token = mount::TOKEN.unwrap_or_default().to_owned();
         let client = Client::to(ServerFile { address: address.to_string(), token, pid: 0 });
         Self { client: client.acting_as("ada"), now, stop, thread: Some(thread) }
     }

@@ -12,8 +12,10 @@ pub(crate) use client::{Answer, Browser};
 pub(crate) use tools::demo_tools;
 pub(crate) use work::Tool;
 
-use api::auth::MemSessions;
-use api::{Auth, Deps, StateStore};
+// Whoever includes this says how requests reach the router.
+use super::mount;
+pub(crate) use super::mount::HOST;
+use api::{Deps, StateStore};
 use async_trait::async_trait;
 use axum::Router;
 use scheduler::{Repository, WriteIds};
@@ -30,8 +32,6 @@ use windlass_ports::forge::{NoArchive, NoForge};
 use windlass_ports::{Clock, Fault, Queues, cas};
 
 pub(crate) const REPO: &str = "infra";
-pub(crate) const HOST: &str = "127.0.0.1:8420";
-pub(crate) const TOKEN: &str = "the-token-of-this-server";
 /// 2026-11-22T10:15:00Z.
 pub(crate) const START: UnixMs = UnixMs(1_795_342_500_000);
 
@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) held: Vec<work::Held>,
     /// False: no worker takes a job.
     pub(crate) working: bool,
+    /// What a key was exchanged for, and when.
+    token: Option<(String, UnixMs)>,
 }
 
 /// State files by stack.
@@ -123,22 +125,9 @@ impl World {
                 name: REPO.into(),
                 default_branch: "main".to_owned(),
             }]),
-            wake: wake.clone(),
-        };
-        let sessions = Arc::new(MemSessions::new(clock.shared()));
-        let auth = Auth::new(TOKEN, "ada", Auth::local_hosts(8420), sessions);
-        let router = api::router(Deps {
-            docs: docs.clone(),
-            queues: queues.clone(),
-            blobs: blobs.clone(),
-            secrets: secrets.clone(),
-            source: source.clone(),
-            state: states.clone(),
-            clock: clock.shared(),
             wake,
-            auth,
-        });
-        World {
+        };
+        let mut world = World {
             sched,
             docs,
             queues,
@@ -147,11 +136,29 @@ impl World {
             source,
             clock,
             states,
-            router,
+            router: Router::new(),
             tools: BTreeMap::new(),
             held: Vec::new(),
             working: true,
-        }
+            token: None,
+        };
+        world.remount();
+        world
+    }
+
+    /// Another process over the same store.
+    pub(crate) fn remount(&mut self) {
+        self.router = mount::router(Deps {
+            docs: self.docs.clone(),
+            queues: self.queues.clone(),
+            blobs: self.blobs.clone(),
+            secrets: self.secrets.clone(),
+            source: self.source.clone(),
+            state: self.states.clone(),
+            clock: self.clock.shared(),
+            wake: self.sched.wake.clone(),
+            auth: mount::auth(self.docs.clone(), self.clock.shared()),
+        });
     }
 
     /// The demo's repository: three stacks applied, app-b waits for a person.

@@ -1,9 +1,8 @@
 //! The JSON API over a small installation: golden documents (`REGEN=1` rewrites them), and what
 //! each command comes to.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
-mod common;
+
+use crate::common::{Tool, World};
 use axum::http::Method;
-use common::{Tool, World};
 use serde_json::{Value, json};
 use std::path::Path;
 use windlass_core::job::Step;
@@ -204,16 +203,15 @@ async fn an_answer_that_does_not_come_is_said_so() {
     let request = axum::http::Request::builder()
         .method(Method::POST)
         .uri("/api/v1/stacks/network/lock")
-        .header("host", common::HOST)
-        .header("authorization", format!("Bearer {}", common::TOKEN))
+        .header("host", crate::common::HOST)
+        .header("authorization", format!("Bearer {}", world.bearer().await))
         .body(axum::body::Body::empty())
         .unwrap();
     tokio::time::pause();
     let router = world.router.clone();
-    let response = tower::ServiceExt::oneshot(router, request).await.unwrap();
-    assert_eq!(response.status(), 503);
-    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
-    let problem: api::v1::Problem = serde_json::from_slice(&body).unwrap();
+    let (status, _, body) = crate::mount::call(router, request).await;
+    assert_eq!(status, 503);
+    let problem: api::v1::Problem = serde_json::from_str(&body).unwrap();
     assert_eq!(problem.message, "asked, not answered yet: look again in a moment");
     assert!(problem.event.is_some());
     tokio::time::resume();

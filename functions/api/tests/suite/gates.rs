@@ -1,15 +1,16 @@
 //! Who gets in: hosts, tokens, links, cookies, and forms of other people's pages.
-mod common;
+use crate::common::{Browser, HOST, World};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use common::{Browser, HOST, TOKEN, World};
+
+const TOKEN: &str = "the-token-of-this-server";
 
 async fn raw(
     world: &mut World,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-) -> common::Answer {
+) -> crate::common::Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -92,7 +93,7 @@ async fn the_actor_is_who_the_bearer_says_or_the_servers_own_user() {
 #[tokio::test]
 async fn a_link_works_once_and_for_a_minute() {
     let mut world = World::demo().await;
-    let link = |answer: common::Answer| answer.to::<api::v1::LoginLink>().path;
+    let link = |answer: crate::common::Answer| answer.to::<api::v1::LoginLink>().path;
     let (used, late) = (
         link(world.post("/login-links", serde_json::Value::Null).await),
         link(world.post("/login-links", serde_json::Value::Null).await),

@@ -1,8 +1,7 @@
 //! Pages over a small installation: what they let through, what their buttons do, how large they
 //! grow.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
-mod common;
-use common::{Tool, World};
+
+use crate::common::{Tool, World};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use windlass_core::changes::{Action, AttributeChange, Changes, OutputChange, ResourceChange};

@@ -1,5 +1,5 @@
 //! Sessions in memory and as documents: one suite for both.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
+
 use api::auth::{DocSessions, Kind, MemSessions, Place, Session, Sessions};
 use async_trait::async_trait;
 use std::sync::Arc;
