@@ -1,4 +1,6 @@
 //! The `windlass` program: one frame around `up`, `demo` and every operator's command.
+#[cfg(feature = "aws")]
+mod agent;
 mod bench;
 mod client;
 mod commands;

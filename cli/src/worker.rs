@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use windlass_core::id::{InstanceId, PoolId, RepoName, Sha};
 use windlass_ports::Fault;
 use windlass_ports::clock::SystemClock;
-use windlass_worker::{Checkout, Config, Deps, Shutdown};
+use windlass_worker::{Checkout, Config, Deps, Shutdown, StateHome};
 
 /// A token is much shorter; whoever sends more is not our server.
 const TOKEN_BYTES_MAX: u64 = 1_024;
@@ -57,7 +57,8 @@ async fn work(layout: Layout, args: Args, token: Token) -> Outcome {
         checkout: Arc::new(FromMirrors(Mirrors::new(layout.mirrors()))),
     };
     let work_dir = layout.work().join(worker.as_str());
-    let mut config = Config::new(worker.clone(), pool, work_dir, layout.states());
+    let mut config =
+        Config::new(worker.clone(), pool, work_dir, StateHome::Folder(layout.states()));
     config.plugin_cache = Some(layout.plugins());
     windlass_worker::run(config, deps, wanted).await.map_err(|error| {
         tracing::error!(%worker, %error, "the worker has ended");

@@ -27,9 +27,9 @@ fn leaders(work: &Path) -> Vec<u32> {
     let workers = listed(work.clone());
     let jobs = workers.flat_map(|worker| listed(worker.path().join("runs")));
     let groups = jobs.filter_map(|job| {
-        let text = fs::read(job.path().join("group.json")).ok()?;
-        let group: Value = serde_json::from_slice(&text).ok()?;
-        u32::try_from(group["pid"].as_u64()?).ok()
+        let text = fs::read(job.path().join("job.json")).ok()?;
+        let job: Value = serde_json::from_slice(&text).ok()?;
+        u32::try_from(job["group"]["pid"].as_u64()?).ok()
     });
     // The number may be another's by now.
     groups

@@ -62,7 +62,7 @@ pub async fn run(
     mut shutdown: watch::Receiver<Shutdown>,
 ) -> Result<(), WorkerError> {
     let Some(folder) = WorkFolder::open(&config, &mut shutdown).await? else { return Ok(()) };
-    let leftovers = folder.clean();
+    let leftovers = folder.clean(config.witness);
     let failed = |source| WorkerError::Folder { path: folder.spool.display().to_string(), source };
     let spool = Spool::open(folder.spool.clone()).map_err(failed)?;
     let deps = Arc::new(deps);
@@ -91,6 +91,8 @@ pub async fn run(
         orphans = salvage::gather(&shared, leftovers) => orphans,
         () = until(&mut leaving, |wanted| *wanted != Shutdown::Run) => return Ok(()),
     };
+    // Before anything else: what an earlier process could not tell. Registering voids its claims.
+    shared.deliver_spooled().await;
     let tending = tokio::spawn(salvage::tend(shared.clone(), orphans));
     let lived = Agent::new(shared, health).live().await;
     tending.abort();
@@ -124,7 +126,6 @@ impl Agent {
     async fn live(mut self) -> Result<(), WorkerError> {
         let shared = self.shared.clone();
         let mut shutdown = shared.shutdown.clone();
-        self.deliver_spooled().await;
         if !self.register().await? {
             return Ok(());
         }
@@ -234,18 +235,6 @@ impl Agent {
         }
     }
 
-    /// Before anything else: what an earlier process could not tell. Registering would void its
-    /// claims.
-    async fn deliver_spooled(&self) {
-        let shared = &self.shared;
-        let waiting = shared.spool.waiting().unwrap_or_default();
-        for finished in waiting {
-            let delivered = shared.postman().deliver(&finished, &mut shared.shutdown.clone()).await;
-            let job = &finished.result.job;
-            tracing::info!(%job, delivered = delivered == Delivered::Yes, "from the spool");
-        }
-    }
-
     /// So that no run has to wait for the tool's answer.
     fn learn_version(&self) {
         let (versions, base) = (self.shared.versions.clone(), self.shared.base.clone());
@@ -268,6 +257,20 @@ struct Held {
 }
 
 impl Shared {
+    async fn deliver_spooled(&self) {
+        for finished in self.spool.waiting().unwrap_or_default() {
+            let delivered = self.postman().deliver(&finished, &mut self.shutdown.clone()).await;
+            let job = &finished.result.job;
+            tracing::info!(%job, delivered = delivered == Delivered::Yes, "from the spool");
+        }
+    }
+
+    /// A result of this job waits on disk.
+    pub(crate) fn spooled(&self, job: &JobId) -> bool {
+        let waiting = self.spool.waiting().unwrap_or_default();
+        waiting.iter().any(|finished| finished.result.job == *job)
+    }
+
     fn postman(&self) -> Postman<'_> {
         Postman {
             deps: &self.deps,
@@ -319,8 +322,11 @@ impl Shared {
             (_, Err(not)) => Err(not),
             (Err(_), Ok(())) => Ok(()),
             (Ok(leader), Ok(())) => {
-                let _ = folder::mark(&run, leader.group(), &spec);
-                claiming.hold(job, leader.group()).await
+                // Without the mark nobody could say what became of it.
+                match folder::mark(&run, leader.group(), &spec) {
+                    Ok(()) => claiming.hold(job, leader.group()).await,
+                    Err(error) => Err(unable(error)),
+                }
             }
         };
         match (leader, ours) {

@@ -1,14 +1,11 @@
-//! The work tree of a job: the project root inside it, mounted files, the backend override.
+//! The work tree of a job: the project root inside it, mounted files, whether it keeps its state.
 //!
 //! Paths come from definitions and from commits; none may lead out of the repository, in words or
 //! through a link.
+use crate::state::OVERRIDE_FILE;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use windlass_core::definition::FileMount;
-use windlass_core::id::StackId;
-
-/// Written into the project root when Windlass keeps the state; the tool merges it over the code.
-pub const OVERRIDE_FILE: &str = "windlass_override.tf.json";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
@@ -133,43 +130,6 @@ fn json_declares(text: &str) -> bool {
     blocks.iter().any(|block| ["backend", "cloud"].iter().any(|key| block.get(key).is_some()))
 }
 
-/// Where Windlass keeps the states of one stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StatePlace {
-    folder: PathBuf,
-}
-
-impl StatePlace {
-    #[must_use]
-    pub(crate) fn new(state_dir: &Path, stack: &StackId) -> Self {
-        Self { folder: state_dir.join(&stack.0) }
-    }
-
-    /// The state file of a workspace.
-    #[must_use]
-    pub(crate) fn file(&self, workspace: &str) -> PathBuf {
-        match workspace {
-            "" | "default" => self.folder.join("terraform.tfstate"),
-            other => self.folder.join("workspaces").join(other).join("terraform.tfstate"),
-        }
-    }
-
-    /// Makes the folder and writes the override into the project root.
-    pub(crate) fn install(&self, root: &Path) -> Result<(), FetchError> {
-        let failed = |path: &Path| {
-            let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            |source| FetchError::Write { path, source }
-        };
-        fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
-        let backend = serde_json::json!({"terraform": {"backend": {"local": {
-            "path": self.folder.join("terraform.tfstate"),
-            "workspace_dir": self.folder.join("workspaces"),
-        }}}});
-        let file = root.join(OVERRIDE_FILE);
-        fs::write(&file, backend.to_string()).map_err(failed(&file))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,8 +224,5 @@ mod tests {
             fs::write(root.path().join(name), text).unwrap();
             assert_eq!(declares_backend(root.path()), expect, "{name}: {text}");
         }
-        let place = StatePlace::new(Path::new("/s"), &"app".into());
-        assert_eq!(place.file("default"), Path::new("/s/app/terraform.tfstate"));
-        assert_eq!(place.file("prod"), Path::new("/s/app/workspaces/prod/terraform.tfstate"));
     }
 }

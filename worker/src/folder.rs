@@ -1,7 +1,8 @@
 //! The worker's folder: one process at a time, one folder per job, what earlier ones left.
 use crate::proc::group_gone;
+use crate::record::moment;
 use crate::until::until;
-use crate::{Config, Shutdown, WorkerError};
+use crate::{Config, Shutdown, StateHome, WorkerError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -33,7 +34,11 @@ impl WorkFolder {
         let root = &config.work_dir;
         let failed = |source| WorkerError::Folder { path: root.display().to_string(), source };
         let (runs, spool) = (root.join("runs"), root.join("spool"));
-        for folder in [&runs, &spool, &config.state_dir] {
+        let states = match &config.state {
+            StateHome::Folder(folder) => Some(folder),
+            StateHome::S3(_) => None,
+        };
+        for folder in [Some(&runs), Some(&spool), states].into_iter().flatten() {
             private(folder).map_err(failed)?;
         }
         if let Some(cache) = &config.plugin_cache {
@@ -70,15 +75,18 @@ impl WorkFolder {
     }
 
     /// Removes what earlier processes left, but for jobs that had begun: their tool may still run,
-    /// and what it says is stored nowhere else.
-    pub(crate) fn clean(&self) -> Vec<Leftover> {
+    /// and what it says is stored nowhere else. With `all`, also those that only had a shell:
+    /// somebody has to say that they are over.
+    pub(crate) fn clean(&self, all: bool) -> Vec<Leftover> {
         let Ok(entries) = fs::read_dir(&self.runs) else { return Vec::new() };
         let mut left = Vec::new();
         for folder in entries.flatten().map(|entry| entry.path()) {
             let begun = folder.join(FIRST_LOG).exists();
             match fs::read(folder.join(MARK)).map(|json| serde_json::from_slice::<Mark>(&json)) {
-                Ok(Ok(Mark { group, spec })) if begun || !group_gone(&group) => {
-                    left.push(Leftover { folder, group, spec });
+                Ok(Ok(Mark { group, spec, since_boot_ms }))
+                    if begun || all || !group_gone(&group) =>
+                {
+                    left.push(Leftover { folder, group, spec, since_boot_ms });
                 }
                 _ => remove(&folder),
             }
@@ -88,22 +96,27 @@ impl WorkFolder {
 }
 
 /// A job's folder that an earlier process left.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leftover {
     pub folder: PathBuf,
     pub group: ProcessGroup,
     pub spec: JobSpec,
+    /// When its shell was started, by a clock that means something within one boot only.
+    pub since_boot_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Mark {
     group: ProcessGroup,
     spec: JobSpec,
+    #[serde(default)]
+    since_boot_ms: Option<u64>,
 }
 
 /// Says whose processes work in this folder, and at what.
 pub(crate) fn mark(folder: &Path, group: &ProcessGroup, spec: &JobSpec) -> io::Result<()> {
-    let mark = Mark { group: group.clone(), spec: spec.clone() };
+    let since_boot_ms = u64::try_from(moment().as_millis()).ok();
+    let mark = Mark { group: group.clone(), spec: spec.clone(), since_boot_ms };
     fs::write(folder.join(MARK), serde_json::to_vec(&mark)?)
 }
 

@@ -2,6 +2,7 @@
 use crate::agent::Shared;
 use crate::archive;
 use crate::exec::{Cause, Ended, Leader, Limits};
+use crate::locks;
 use crate::logs::{Place, StepLog};
 use crate::mask::Masks;
 use crate::outputs;
@@ -13,6 +14,7 @@ use crate::report::{About, Progress};
 use crate::script::tool::PLAN_FILE;
 use crate::script::{Part, Script};
 use crate::spool::Finished;
+use crate::state::Kept;
 use crate::until::until;
 use crate::upload::{Sender, Uploads};
 use std::collections::BTreeMap;
@@ -144,7 +146,25 @@ impl Job<'_> {
         }
         self.after_run(&prepared).await;
         self.end_leader().await;
-        self.resources(&prepared);
+        self.free_lock(&prepared).await;
+        self.resources(&prepared).await;
+    }
+
+    /// A tool that was killed leaves its lock on a state in a bucket. Nothing of it runs any more.
+    async fn free_lock(&mut self, prepared: &Prepared) {
+        if self.result.verdict == Verdict::Ok || prepared.state.is_none() {
+            return;
+        }
+        match locks::release(self.shared, self.spec, self.result.started_at).await {
+            Ok(None) => {}
+            Ok(Some(lock)) => {
+                let warning = format!("the state's lock {lock}, which the tool left, was removed");
+                self.result.warnings.push(warning);
+            }
+            Err(fault) => {
+                tracing::warn!(job = %self.spec.id, error = fault.chain(), "no look at the lock");
+            }
+        }
     }
 
     async fn end_leader(&mut self) {
@@ -223,7 +243,11 @@ impl Job<'_> {
         let tool = prepared.tool.path.display().to_string();
         let run = self.run.to_owned();
         let file = |name: &str| run.join(name).display().to_string();
-        let [init, work] = phases::steps(self.spec, &tool, file);
+        // An apply or a destroy keeps its lock: only one of a stack is ever at work.
+        let repeatable = self.spec.id.phase.repeatable();
+        let left = prepared.state.is_some() && self.shared.config.state.lock_outlives_tool();
+        let lock = self.spec.lock && !(repeatable && left);
+        let [init, work] = phases::steps(self.spec, &tool, lock, file);
 
         self.lock_init().await?;
         let initialized = self.step(prepared, init).await;
@@ -231,7 +255,9 @@ impl Job<'_> {
             let _ = lock.unlock();
         }
         initialized?;
+        let watch = prepared.state.is_some().then(|| locks::Watch::start(self.shared, self.spec));
         let worked = self.step(prepared, work).await;
+        drop(watch);
         // What the tool did before a later hook failed is told as well.
         let collected = self.collect(prepared).await;
         worked?;
@@ -400,15 +426,16 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// What is in the state now: from the state file if we keep it, else as the plan expected it.
-    fn resources(&mut self, prepared: &Prepared) {
+    /// What is in the state now: from the state if we keep it, else as the plan expected it.
+    async fn resources(&mut self, prepared: &Prepared) {
         let ended_well = self.result.verdict == Verdict::Ok;
+        let of = |json: Option<Vec<u8>>| {
+            outputs::state(&json.unwrap_or_default()).ok().map(|held| held.resources)
+        };
         let held = match &prepared.state {
             _ if self.spec.id.phase == Phase::Plan => None,
-            Some(file) => match whole(file, None).map(Option::unwrap_or_default) {
-                Ok(json) => outputs::state(&json).ok().map(|held| held.resources),
-                Err(_) => None,
-            },
+            Some(Kept::File(file)) => whole(file, None).ok().and_then(of),
+            Some(Kept::Object(key)) => self.shared.deps.blobs.get(key).await.ok().and_then(of),
             None if ended_well && self.spec.id.phase == Phase::Apply => {
                 Some(prepared.planned.clone())
             }

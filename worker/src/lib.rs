@@ -5,15 +5,20 @@
 //! stop. [`proc`] is for whoever has to know whether a job's processes are gone.
 //!
 //! - `inbox`, `claim`, `record`, `lease`: who may start a job, and for how long (rules B1–B9).
-//! - `fetch`, `environment`, `script`, `exec`: the work tree, what the tool sees, what it runs.
+//! - `code`, `fetch`, `state`, `environment`, `script`, `exec`: the work tree, where its state lies,
+//!   what the tool sees, what it runs.
 //! - `logs`, `mask`, `upload`: what it says, without secrets, on its way to the store.
 //! - `plan`, `outputs`, `archive`: what comes of it.
-//! - `report`, `deliver`, `spool`, `salvage`: how it is told, even when the store is away, and what
-//!   a job said whose worker died.
+//! - `report`, `deliver`, `spool`, `salvage`, `locks`: how it is told, even when the store is away,
+//!   and what a job left whose worker died.
+//!
+//! What a worker touches is written down twice: for a socket in `adapter-socket`, which decides
+//! each call, and for AWS in docs/security.md, which its IAM policy is made from.
 mod agent;
 mod archive;
 mod backoff;
 mod claim;
+mod code;
 mod deliver;
 mod environment;
 mod exec;
@@ -22,6 +27,7 @@ mod folder;
 mod inbox;
 mod job;
 mod lease;
+mod locks;
 mod logs;
 mod mask;
 mod outputs;
@@ -35,16 +41,18 @@ mod report;
 mod salvage;
 mod script;
 mod spool;
+mod state;
 pub mod tool;
 mod until;
 mod upload;
 
 pub use agent::run;
+pub use code::BlobCheckout;
 pub use environment::Env;
-pub use fetch::OVERRIDE_FILE;
 pub use mask::{MASK, Masks};
 pub use outputs::{OutputValue, Values};
 pub use script::tool::PLAN_FILE;
+pub use state::{Bucket, OVERRIDE_FILE, StateHome};
 
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
@@ -69,8 +77,11 @@ pub struct Config {
     pub slots: usize,
     /// This worker's own folder: run folders, undelivered results, a lock.
     pub work_dir: PathBuf,
-    /// Where Windlass keeps the stacks' states: `<state_dir>/<stack>/terraform.tfstate`.
-    pub state_dir: PathBuf,
+    /// Where Windlass keeps the stacks' states.
+    pub state: StateHome,
+    /// The control plane can't see this machine's processes: the next worker on it says in the
+    /// store what became of a dead one's tool, and ends what has had its time (rule E1).
+    pub witness: bool,
     /// Providers, shared by all runs of this machine.
     pub plugin_cache: Option<PathBuf>,
     /// Windlass's own, for the record.
@@ -85,7 +96,7 @@ pub struct Config {
 impl Config {
     /// A worker with the usual settings and this process's environment.
     #[must_use]
-    pub fn new(worker: InstanceId, pool: PoolId, work_dir: PathBuf, state_dir: PathBuf) -> Self {
+    pub fn new(worker: InstanceId, pool: PoolId, work_dir: PathBuf, state: StateHome) -> Self {
         let env = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -94,7 +105,8 @@ impl Config {
             pool,
             slots: 1,
             work_dir,
-            state_dir,
+            state,
+            witness: false,
             plugin_cache: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             account: "local".to_owned(),

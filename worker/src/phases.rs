@@ -15,12 +15,13 @@ pub(crate) struct StepParts {
     pub parts: Vec<Part>,
 }
 
-/// The two steps of a job: the tool made ready, and the work itself. `file` makes the path of one
-/// of the files above.
+/// The two steps of a job: the tool made ready, and the work itself. `lock`: whether a plan locks
+/// the state. `file` makes the path of one of the files above.
 #[must_use]
 pub(crate) fn steps(
     spec: &JobSpec,
     tool_path: &str,
+    lock: bool,
     file: impl Fn(&str) -> String,
 ) -> [StepParts; 2] {
     let Hooks { before_init, after_init, .. } = &spec.hooks;
@@ -30,12 +31,12 @@ pub(crate) fn steps(
     init.extend(tool::workspace(tool_path, &spec.workspace));
     init.extend(Part::hooks("after_init", after_init));
     let init = StepParts { name: "init", step: Step::Initializing, parts: init };
-    [init, work(spec, tool_path, file)]
+    [init, work(spec, tool_path, lock, file)]
 }
 
-fn work(spec: &JobSpec, tool_path: &str, file: impl Fn(&str) -> String) -> StepParts {
+fn work(spec: &JobSpec, tool_path: &str, lock: bool, file: impl Fn(&str) -> String) -> StepParts {
     let hooks = &spec.hooks;
-    let plan = |destroy| tool::plan(tool_path, destroy, spec.lock, &spec.targets);
+    let plan = |destroy| tool::plan(tool_path, destroy, lock, &spec.targets);
     let show = || tool::show(tool_path, &file(SHOW_FILE));
     match spec.id.phase {
         Phase::Plan => {
@@ -137,13 +138,14 @@ pub(crate) mod tests {
             (Phase::Task,    Step::Performing, "bt <task> at"),
         ];
         for (phase, step, expect) in table {
-            let [first, second] = steps(&spec(phase), "terraform", |name| format!("/r/{name}"));
+            let [first, second] =
+                steps(&spec(phase), "terraform", true, |name| format!("/r/{name}"));
             assert_eq!((first.step, told(&first).as_str()), (Step::Initializing, init));
             assert_eq!((second.step, told(&second).as_str()), (step, expect));
         }
         let mut plain = spec(Phase::Apply);
         plain.workspace = "default".into();
-        let [first, _] = steps(&plain, "terraform", str::to_owned);
+        let [first, _] = steps(&plain, "terraform", true, str::to_owned);
         assert_eq!(told(&first), "bi <init> ai");
         assert!(
             matches!(&first.parts[1], Part::Tool { argv, .. } if argv.contains(&"-lockfile=readonly".into()))

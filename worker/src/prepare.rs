@@ -6,10 +6,11 @@ use crate::agent::Shared;
 use crate::archive::{self, Mark};
 use crate::backoff::until_known;
 use crate::environment::{self, Access, Env};
-use crate::fetch::{self, StatePlace};
+use crate::fetch;
 use crate::mask::Masks;
 use crate::outputs::{self, Filled, Values};
 use crate::script::tool::PLAN_FILE;
+use crate::state::Kept;
 use crate::tool::{self, Found};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -27,8 +28,8 @@ use windlass_ports::Fault;
 pub(crate) struct Prepared {
     pub root: PathBuf,
     pub tool: Found,
-    /// The state file, if Windlass keeps it.
-    pub state: Option<PathBuf>,
+    /// The state, if Windlass keeps it.
+    pub state: Option<Kept>,
     pub since: Mark,
     /// What the plan expected in the state; for an apply.
     pub planned: Vec<Resource>,
@@ -116,6 +117,9 @@ pub(crate) async fn prepare(
     fetch::mount(&tree, &root, &spec.files).map_err(|e| chain(&e))?;
     let state = state(shared, spec, &root)?;
     let tool = find(shared, spec, &read).await?;
+    if state.is_some() {
+        shared.config.state.check(&tool).map_err(|e| chain(&e))?;
+    }
     let workspace_root = tree.display().to_string();
     Ok(Prepared { root, tool, state, since, planned, read, write, workspace_root })
 }
@@ -210,13 +214,13 @@ async fn unpacked(
 }
 
 /// Takes over the state, unless the code has a backend of its own.
-fn state(shared: &Shared, spec: &JobSpec, root: &Path) -> Result<Option<PathBuf>, String> {
+fn state(shared: &Shared, spec: &JobSpec, root: &Path) -> Result<Option<Kept>, String> {
     if !spec.manage_state || fetch::declares_backend(root) {
         return Ok(None);
     }
-    let place = StatePlace::new(&shared.config.state_dir, &spec.stack);
-    place.install(root).map_err(|e| chain(&e))?;
-    Ok(Some(place.file(&spec.workspace)))
+    let home = &shared.config.state;
+    home.install(&spec.stack, root).map_err(|e| chain(&e))?;
+    Ok(Some(home.kept(&spec.stack, &spec.workspace)))
 }
 
 async fn find(shared: &Shared, spec: &JobSpec, env: &Env) -> Result<Found, String> {

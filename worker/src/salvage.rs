@@ -1,24 +1,32 @@
 //! The last words of jobs whose worker died: what the tool went on to say is stored after all.
 //!
 //! The tool writes to a file and outlives its worker; the next process on the same folder waits
-//! for the group's end and stores the rest of the log, masked like the beginning. It changes
-//! nothing else: what became of the job is said by whoever declares it lost.
+//! for the group's end and stores the rest of the log, masked like the beginning. Where the control
+//! plane can't see this machine it also is the witness: a plan's tool it ends at once, any other
+//! once its time has passed; then it removes the lock that the tool left, and writes down that
+//! nothing of that attempt exists any more (rule E1).
 use crate::agent::Shared;
 use crate::backoff::until_known;
 use crate::environment;
 use crate::folder::{self, Leftover};
+use crate::locks;
 use crate::logs::{Mark, Place, StepLog};
 use crate::mask::{Masks, learn};
 use crate::outputs;
-use crate::proc::group_gone;
+use crate::proc::{group_gone, interrupt_group, kill_group};
+use crate::record::moment;
+use crate::report::{self, About};
 use crate::upload::Uploads;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use windlass_core::definition::EnvValue;
-use windlass_core::job::{JobSpec, Step};
+use windlass_core::definition::{EnvValue, KILL_GRACE_MS};
+use windlass_core::id::InstanceId;
+use windlass_core::job::{Claim, Gone, JobResult, JobSpec, News, Phase, Step};
+use windlass_core::keys;
+use windlass_ports::{Fault, cas};
 
 /// Logs by the names of their scripts. Hooks after the run share their step's, and are left.
 const LOGS: [(&str, Step); 5] = [
@@ -34,6 +42,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Orphan {
     leftover: Leftover,
     masks: Option<Masks>,
+    /// Its time had passed, and it was told.
+    interrupted: bool,
 }
 
 /// Gathers what masking needs. To be called before registering: while the old record stands, the
@@ -45,7 +55,7 @@ pub(crate) async fn gather(shared: &Shared, leftovers: Vec<Leftover>) -> Vec<Orp
         if let Err(why) = &masks {
             tracing::warn!(job = %leftover.spec.id, why, "the rest of a log can't be masked");
         }
-        orphans.push(Orphan { leftover, masks: masks.ok() });
+        orphans.push(Orphan { leftover, masks: masks.ok(), interrupted: false });
     }
     orphans
 }
@@ -74,23 +84,110 @@ async fn masks(shared: &Shared, spec: &JobSpec) -> Result<Masks, String> {
 /// Waits for the end of each, stores the rest of its log, and clears its folder.
 pub(crate) async fn tend(shared: Arc<Shared>, mut orphans: Vec<Orphan>) {
     while !orphans.is_empty() {
+        if shared.config.witness {
+            orphans.iter_mut().for_each(end_if_due);
+        }
         let (ended, running): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| group_gone(&orphan.leftover.group));
         orphans = running;
         for orphan in ended {
-            let (job, folder) = (orphan.leftover.spec.id.clone(), orphan.leftover.folder.clone());
-            match store(&shared, orphan).await {
-                Ok(true) => folder::remove(&folder),
-                Ok(false) => tracing::warn!(%job, "the rest of a log is not stored"),
-                Err(error) => tracing::warn!(%job, %error, "the rest of a log can't be read"),
+            let leftover = orphan.leftover.clone();
+            let (job, folder) = (&leftover.spec.id, &leftover.folder);
+            let stored = match store(&shared, orphan).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::warn!(%job, %error, "the rest of a log can't be read");
+                    false
+                }
+            };
+            let told = !shared.config.witness || testified(&shared, &leftover).await;
+            match stored && told {
+                true => folder::remove(folder),
+                false => tracing::warn!(%job, stored, told, "what a dead worker left stays here"),
             }
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// What `end_tool` is where the control plane shares the machine: a plan is made again elsewhere,
+/// and anything else has had its run timeout and the grace of a kill.
+fn end_if_due(orphan: &mut Orphan) {
+    let Leftover { group, spec, since_boot_ms, .. } = &orphan.leftover;
+    if spec.id.phase.repeatable() {
+        kill_group(group);
+        return;
+    }
+    let Some(since) = since_boot_ms.map(Duration::from_millis) else { return };
+    let (had, run) = (moment().saturating_sub(since), Duration::from_millis(spec.timeouts.run_ms));
+    if had >= run && !orphan.interrupted {
+        orphan.interrupted = interrupt_group(group);
+    }
+    if had >= run + Duration::from_millis(KILL_GRACE_MS) {
+        kill_group(group);
+    }
+}
+
+/// Says, once and for all, that nothing of this attempt exists any more, if it was this worker's
+/// and has no result. False if that can't be said yet.
+async fn testified(shared: &Shared, leftover: &Leftover) -> bool {
+    // Its result waits on disk and tells more.
+    if shared.spooled(&leftover.spec.id) {
+        return false;
+    }
+    match until_known(|| testify(shared, leftover)).await {
+        Ok(()) => true,
+        Err(fault) => {
+            let (job, error) = (&leftover.spec.id, fault.chain());
+            tracing::error!(%job, error, "that a job is over can't be written down");
+            false
+        }
+    }
+}
+
+async fn testify(shared: &Shared, leftover: &Leftover) -> Result<(), Fault> {
+    let (docs, worker) = (&*shared.deps.docs, &shared.config.worker);
+    let Leftover { group, spec, .. } = leftover;
+    let claim = cas::load::<Claim>(docs, &keys::job_claim(&spec.id)).await?;
+    let began = match claim.map(|claim| claim.value) {
+        Some(Claim::Held { worker: by, group: Some(claimed), at, .. })
+            if by == *worker && claimed == *group =>
+        {
+            at
+        }
+        // Another's, or nobody's.
+        _ => return Ok(()),
+    };
+    if cas::load::<JobResult>(docs, &keys::job_result(&spec.id)).await?.is_some() {
+        return Ok(());
+    }
+    let mut cause = last_seen(leftover, worker);
+    if let Some(lock) = locks::release(shared, spec, began).await? {
+        cause.push_str(&format!("; the state's lock {lock}, which it left, was removed"));
+    }
+    let gone = Gone { cause, by: worker.clone(), at: shared.deps.clock.now() };
+    cas::create(docs, &keys::job_gone(&spec.id), &shared.ids.next(), &gone).await?;
+    let (job, stack) = (spec.id.clone(), spec.stack.clone());
+    let about = About { job, stack, worker: worker.clone() };
+    report::send(&shared.deps, &about, News::Gone, shared.ids.next()).await
+}
+
+/// One sentence on how far it got, by what lies in its folder.
+fn last_seen(leftover: &Leftover, worker: &InstanceId) -> String {
+    let Leftover { folder, spec, .. } = leftover;
+    let phase = spec.id.phase.as_str();
+    let work = if spec.id.phase == Phase::Task { "perform" } else { phase };
+    let code = fs::read_to_string(folder.join(format!("{work}.code"))).unwrap_or_default();
+    let how = match code.trim() {
+        "" if folder.join(format!("{work}.log")).exists() => "its tool was cut off".to_owned(),
+        "" => format!("its tool did not come to the {phase}"),
+        code => format!("its tool ended with exit code {code}"),
+    };
+    format!("worker {worker} ended before it could say how the {phase} went; {how}")
+}
+
 async fn store(shared: &Shared, orphan: Orphan) -> io::Result<bool> {
-    let Orphan { leftover: Leftover { folder, spec, .. }, masks } = orphan;
+    let Orphan { leftover: Leftover { folder, spec, .. }, masks, .. } = orphan;
     let readable = masks.is_some();
     let mut masks = masks.unwrap_or_default();
     let uploads = Uploads::start(shared.deps.blobs.clone());

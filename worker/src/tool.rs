@@ -145,6 +145,14 @@ pub struct Version {
     pre: Option<String>,
 }
 
+impl Version {
+    /// Its prereleases count as the version itself.
+    #[must_use]
+    pub fn at_least(&self, major: u64, minor: u64) -> bool {
+        self.numbers[..2] >= [major, minor][..]
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [major, minor, patch] = self.numbers;

@@ -51,9 +51,8 @@ pub(crate) enum Command {
     /// Read the state that Windlass keeps of a stack
     #[command(subcommand)]
     State(state::Command),
-    /// List workers, and have one finish what it does
-    #[command(subcommand)]
-    Worker(workers::Command),
+    /// List workers, and have one finish what it does; with AWS built in: be one
+    Worker(workers::WorkerArgs),
     /// Store, list and remove secrets
     #[command(subcommand)]
     Secret(secret::Command),
@@ -120,6 +119,14 @@ struct FailureBody<'a> {
 }
 
 pub(crate) fn run(global: &Global, command: Command) -> Outcome {
+    // It asks no server, and hears signals in its own way.
+    #[cfg(feature = "aws")]
+    let command = match command {
+        Command::Worker(workers::WorkerArgs { command: None, agent }) => {
+            return crate::agent::run(global, agent);
+        }
+        other => other,
+    };
     let out = Out::of_process(global.json);
     let (inner, global) = (out.clone(), global.clone());
     let outcome = interruptible(move || {
@@ -150,7 +157,7 @@ fn dispatch(
         Command::Task(args) => task::run(&server()?, &args),
         Command::Resource(command) => resource::run(&server()?, &command),
         Command::State(command) => state::run(&server()?, &command),
-        Command::Worker(command) => workers::run(&server()?, &command),
+        Command::Worker(args) => workers::run(&server()?, args.command.as_ref()),
         Command::Secret(command) => secret::run(&server()?, &command),
         Command::Why(args) => why::run(&server()?, &args),
         Command::Audit(args) => audit::run(&server()?, &args),

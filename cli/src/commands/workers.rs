@@ -6,6 +6,30 @@ use crate::output;
 use api::v1::{Asked, WorkerList};
 use clap::{Args, Subcommand};
 
+#[derive(Debug, clap::Args)]
+#[cfg_attr(
+    not(feature = "aws"),
+    command(subcommand_required = true, arg_required_else_help = true)
+)]
+#[cfg_attr(
+    feature = "aws",
+    command(
+        after_help = "Without a command it is a worker: it takes jobs of its pool, on AWS, until \
+                          SIGTERM or Ctrl-C. The first of these means: finish what runs and go; a \
+                          second one: interrupt plans, too. AWS credentials and region come from \
+                          where AWS's own tools look for them.\n\nExamples:\n  windlass worker\n  \
+                          windlass worker --pool production --slots 2 --data /var/lib/windlass\n  \
+                          windlass worker list"
+    )
+)]
+pub(crate) struct WorkerArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    pub(crate) agent: crate::agent::Args,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List workers and what they do
@@ -26,7 +50,10 @@ pub(crate) struct Drain {
     undo: bool,
 }
 
-pub(crate) fn run(context: &Context, command: &Command) -> Outcome {
+pub(crate) fn run(context: &Context, command: Option<&Command>) -> Outcome {
+    let Some(command) = command else {
+        return Err(Failure::usage("say what about workers: list or drain"));
+    };
     let list: WorkerList = context.client.get("/workers")?;
     match command {
         Command::List => context.show(&list, |look| output::worker_list(&list, look)),

@@ -23,7 +23,7 @@ use windlass_ports::clock::SystemClock;
 use windlass_ports::fake::{Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets, Strike};
 use windlass_ports::queues::Outgoing;
 use windlass_ports::{Fault, Queues, cas};
-use windlass_worker::{Checkout, Config, Deps, Shutdown, WorkerError};
+use windlass_worker::{Checkout, Config, Deps, Shutdown, StateHome, WorkerError};
 
 /// `git clone` of the world's one repository.
 struct Clone(PathBuf);
@@ -118,8 +118,12 @@ impl World {
             fs::create_dir_all(&repo).unwrap();
             git(&repo, &["init", "-q", "-b", "main"]);
         }
-        let mut config =
-            Config::new("w1".into(), "default".into(), dir.join("work"), dir.join("state"));
+        let mut config = Config::new(
+            "w1".into(),
+            "default".into(),
+            dir.join("work"),
+            StateHome::Folder(dir.join("state")),
+        );
         let path = std::env::var("PATH").unwrap_or_default();
         config.env.insert("PATH".into(), format!("{}:{path}", bin.display()));
         config.plugin_cache = Some(dir.join("cache"));

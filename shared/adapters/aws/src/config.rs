@@ -34,6 +34,12 @@ pub enum AwsError {
     Environment(Vec<String>),
 }
 
+/// The client that [`Aws`] uses, for whoever finds the credentials for [`Aws::with_credentials`].
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    http::client(Duration::from_millis(CONNECT_MS))
+}
+
 /// How to reach AWS. Cheap to copy; all copies share one pool of connections.
 #[derive(Clone)]
 pub struct Aws {
@@ -104,8 +110,8 @@ impl Aws {
         credentials: SharedCredentialsProvider,
         endpoints: BTreeMap<String, String>,
     ) -> Self {
-        let http = http::client(Duration::from_millis(CONNECT_MS));
-        Self { region: Region::new(region), credentials, endpoints, http, attempt_ms: ATTEMPT_MS }
+        let (region, http) = (Region::new(region), http_client());
+        Self { region, credentials, endpoints, http, attempt_ms: ATTEMPT_MS }
     }
 
     /// Another bound on one attempt than [`ATTEMPT_MS`].

@@ -9,7 +9,7 @@ mod http;
 mod kept;
 mod references;
 
-pub use config::{ATTEMPT_MS, Aws, AwsError, CONNECT_MS, TRIES_MAX};
+pub use config::{ATTEMPT_MS, Aws, AwsError, CONNECT_MS, TRIES_MAX, http_client};
 pub use failure::Failure;
 pub use kept::{KEPT_MS, Kept};
 pub use references::References;
