@@ -48,6 +48,15 @@ pub fn dead_letters(queue: &str) -> String {
 #[async_trait]
 pub trait Queues: Send + Sync {
     async fn send(&self, queue: &str, message: Outgoing) -> Result<(), Fault>;
+    /// Several, in this order and in as few requests as the queue allows. Each has an outcome of
+    /// its own, in the same order; one that fails does not keep the later ones back.
+    async fn send_many(&self, queue: &str, messages: Vec<Outgoing>) -> Vec<Result<(), Fault>> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            outcomes.push(self.send(queue, message).await);
+        }
+        outcomes
+    }
     /// Up to `max` messages (at most [`RECEIVE_MAX`]), waiting up to `wait_ms` for the first. They
     /// stay invisible for `visibility_ms`. Of a FIFO group, nothing is delivered while a message
     /// of it is in flight; one call may return several of one group, in order.
@@ -60,6 +69,14 @@ pub trait Queues: Send + Sync {
     ) -> Result<Vec<Delivery>, Fault>;
     /// Acknowledges. A receipt whose visibility has passed may delete nothing; that succeeds too.
     async fn delete(&self, queue: &str, receipt: &str) -> Result<(), Fault>;
+    /// Acknowledges several, each with an outcome of its own.
+    async fn delete_many(&self, queue: &str, receipts: &[&str]) -> Vec<Result<(), Fault>> {
+        let mut outcomes = Vec::with_capacity(receipts.len());
+        for receipt in receipts {
+            outcomes.push(self.delete(queue, receipt).await);
+        }
+        outcomes
+    }
     /// Invisible for this long from now on; 0 hands the message back at once. If the receipt's
     /// visibility has passed, 0 succeeds (it is back already) and anything else is `Retryable`:
     /// whoever holds the receipt must stop (rule A7).

@@ -20,7 +20,9 @@ pub const CONNECT_MS: u64 = 2_000;
 pub const ATTEMPT_MS: u64 = 7_000;
 /// Attempts per call, the first included. What still fails comes again with its message.
 pub const TRIES_MAX: u32 = 3;
-/// The longest pause between two attempts; a Lambda function waits with its clock running.
+/// The first pause between two attempts, before chance shortens it, and the longest. A Lambda
+/// function waits with its clock running.
+const BACKOFF_MS: u64 = 200;
 const BACKOFF_MS_MAX: u64 = 1_000;
 /// A body that stands still for this long is given up.
 const STALLED_MS: u64 = 10_000;
@@ -143,6 +145,7 @@ impl Aws {
             .build();
         let retry = RetryConfig::standard()
             .with_max_attempts(TRIES_MAX)
+            .with_initial_backoff(Duration::from_millis(BACKOFF_MS))
             .with_max_backoff(Duration::from_millis(BACKOFF_MS_MAX));
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -27,7 +27,7 @@ const HOPELESS: [&str; 14] = [
 
 /// A failed call without anything of its request, or of a body that came back: both may hold
 /// secrets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     kind: Kind,
     code: Option<String>,
@@ -69,6 +69,14 @@ impl Failure {
             // The raw answer and its text stay out: it may be half a secret.
             _ => bare(Kind::NoAnswer, Some("the answer can't be read".to_owned())),
         }
+    }
+
+    /// One entry of a batch that failed, by its own code and words.
+    #[must_use]
+    pub fn of_entry(code: &str, words: Option<&str>, is_ours: bool) -> Self {
+        let kind = Kind::Answered(if is_ours { 400 } else { 500 });
+        let (code, words) = (Some(code.to_owned()), words.map(str::to_owned));
+        Self { kind, code, words, request_id: None }
     }
 
     /// The HTTP status, if there was an answer.

@@ -2,6 +2,7 @@
 //!
 //! The queues exist: whoever deploys made them, with their dead letters and how often a message is
 //! received before it goes there. A queue's address is a prefix and its name.
+mod batch;
 mod body;
 mod queues;
 mod words;

@@ -10,14 +10,15 @@ use windlass_ports::queues::{Queues, RECEIVE_MAX};
 use windlass_ports::{Blobs, Delivery, Fault, Outgoing};
 
 /// The receipt's visibility has passed, or it never was one.
-const LAPSED: [&str; 3] = ["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
+pub(crate) const LAPSED: [&str; 3] =
+    ["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"];
 const NO_QUEUE: [&str; 2] = ["QueueDoesNotExist", "NonExistentQueue"];
 
 /// All queues of one installation.
 pub struct Sqs {
-    client: Client,
+    pub(crate) client: Client,
     url_prefix: String,
-    blobs: Arc<dyn Blobs>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     aws: Aws,
 }
 
@@ -30,16 +31,25 @@ impl Sqs {
         Self { client, url_prefix: url_prefix.to_owned(), blobs, aws: aws.clone() }
     }
 
-    fn url(&self, queue: &str) -> String {
+    pub(crate) fn url(&self, queue: &str) -> String {
         format!("{}{queue}", self.url_prefix)
     }
 
-    fn fault(&self, failure: Failure, what: &str, queue: &str) -> Fault {
+    pub(crate) fn fault(&self, failure: Failure, what: &str, queue: &str) -> Fault {
         if failure.is(&NO_QUEUE) {
             let url = self.url(queue);
             return Fault::retryable_from(format!("there is no queue {url}"), failure);
         }
         failure.fault(format!("can't {what} the queue {queue}"))
+    }
+
+    /// The body that lay beside a message that is gone.
+    pub(crate) async fn clear(&self, beside: Option<&str>) {
+        if let Some(key) = beside
+            && let Err(fault) = self.blobs.delete(key).await
+        {
+            tracing::info!(key, error = fault.chain(), "left to the bucket's lifecycle rule");
+        }
     }
 
     /// None for a message that was acknowledged before and has come once more.
@@ -99,6 +109,10 @@ impl Queues for Sqs {
         sent.map(drop).map_err(|failure| self.fault(failure, "send to", queue))
     }
 
+    async fn send_many(&self, queue: &str, messages: Vec<Outgoing>) -> Vec<Result<(), Fault>> {
+        self.send_batches(queue, messages).await
+    }
+
     async fn receive(
         &self,
         queue: &str,
@@ -137,12 +151,12 @@ impl Queues for Sqs {
             Err(failure) if failure.is(&LAPSED) => return Ok(()),
             Err(failure) => return Err(self.fault(failure, "delete from", queue)),
         }
-        if let Some(key) = beside
-            && let Err(fault) = self.blobs.delete(key).await
-        {
-            tracing::info!(key, error = fault.chain(), "left to the bucket's lifecycle rule");
-        }
+        self.clear(beside).await;
         Ok(())
+    }
+
+    async fn delete_many(&self, queue: &str, receipts: &[&str]) -> Vec<Result<(), Fault>> {
+        self.delete_batches(queue, receipts).await
     }
 
     async fn extend(&self, queue: &str, receipt: &str, visibility_ms: u64) -> Result<(), Fault> {

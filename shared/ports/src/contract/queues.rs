@@ -19,6 +19,7 @@ pub struct Yard {
 }
 
 rows!(Yard:
+    keeps_bytes, sends_and_deletes_many,
     fifo_keeps_order_and_locks_the_group, hands_back_in_order, a_lapse_gives_back_in_order,
     a_gap_stays_a_gap, later_messages_wait_for_the_group, takes_at_most_max,
     fifo_refuses_without_group_or_dedup, drops_duplicates_for_five_minutes,
@@ -74,6 +75,64 @@ fn in_group(group: &str, body: &str) -> Outgoing {
         group: Some(group.to_owned()),
         dedup: Some(format!("{group} {body}")),
         ..plain(body)
+    }
+}
+
+pub async fn keeps_bytes(yard: &Yard) {
+    let large: Vec<u8> = (0..400_000_u32).map(|n| (n % 251) as u8).collect();
+    let text = "{\"ä\":\"☃ \u{10FFFF}\"}\r\n".repeat(20_000).into_bytes();
+    let bodies = [vec![], vec![0, 255, 10, 0], b"windlass-".to_vec(), large, text];
+    for (n, body) in bodies.into_iter().enumerate() {
+        let queue = yard.queue("bytes");
+        yard.queues().send(&queue, Outgoing { body: body.clone(), ..plain("") }).await.unwrap();
+        // Handed back, and got again whole.
+        for receives in [1, 2] {
+            let taken = yard.take(&queue, 1, LONG_MS).await;
+            assert!(taken[0].body == body && taken[0].receives == receives, "{n}");
+            if receives == 1 {
+                yard.hand_back(&queue, &taken).await;
+            } else {
+                yard.delete(&queue, &taken[0]).await;
+            }
+        }
+        assert_eq!(yard.queues().depth(&queue).await.unwrap(), 0, "{n}");
+    }
+}
+
+pub async fn sends_and_deletes_many(yard: &Yard) {
+    for name in ["several.fifo", "several"] {
+        let (queue, mut messages) = (yard.queue(name), Vec::new());
+        for n in 0..23 {
+            messages.push(in_group("a", &format!("{n:02}")));
+        }
+        // Two that no queue of this kind takes.
+        let late = Outgoing { delay_ms: DELAY_MAX_MS + 1_000, group: None, ..plain("odd") };
+        messages.insert(0, late.clone());
+        messages.insert(12, late);
+        let outcomes = yard.queues().send_many(&queue, messages).await;
+        let refused: Vec<usize> = (0..outcomes.len()).filter(|n| outcomes[*n].is_err()).collect();
+        assert_eq!((outcomes.len(), refused), (25, vec![0, 12]), "{name}");
+        assert!(outcomes.into_iter().filter_map(Result::err).all(|fault| !fault.is_retryable()));
+        let mut seen = Vec::new();
+        loop {
+            let taken = yard.take(&queue, RECEIVE_MAX, LONG_MS).await;
+            if taken.is_empty() {
+                break;
+            }
+            seen.extend(taken.iter().map(text));
+            let mut receipts: Vec<&str> = taken.iter().map(|d| d.receipt.as_str()).collect();
+            receipts.extend(["odd", "", receipts[0]]);
+            let outcomes = yard.queues().delete_many(&queue, &receipts).await;
+            assert_eq!(outcomes.len(), receipts.len(), "{name}");
+            assert!(outcomes.iter().all(Result::is_ok), "{name}: {outcomes:?}");
+        }
+        if !name.ends_with(".fifo") {
+            seen.sort();
+        }
+        let expected: Vec<String> = (0..23).map(|n| format!("{n:02}")).collect();
+        assert_eq!(seen, expected, "{name}");
+        assert!(yard.queues().send_many(&queue, vec![]).await.is_empty());
+        assert!(yard.queues().delete_many(&queue, &[]).await.is_empty());
     }
 }
 
@@ -242,18 +301,23 @@ pub async fn an_old_receipt_does_nothing(yard: &Yard) {
 }
 
 pub async fn extends(yard: &Yard) {
-    let queue = yard.queue("extend.fifo");
-    yard.send(&queue, "a", &["x"]).await;
-    let taken = yard.take(&queue, 1, SHORT_MS).await;
-    yard.queues().extend(&queue, &taken[0].receipt, 3 * SHORT_MS).await.unwrap();
+    for name in ["extend.fifo", "extend"] {
+        extends_on(yard, &yard.queue(name)).await;
+    }
+}
+
+async fn extends_on(yard: &Yard, queue: &str) {
+    yard.send(queue, "a", &["x"]).await;
+    let taken = yard.take(queue, 1, SHORT_MS).await;
+    yard.queues().extend(queue, &taken[0].receipt, 3 * SHORT_MS).await.unwrap();
     assert!(yard.ground.time.pass(SHORT_MS + 500).await);
-    assert!(yard.bodies(&queue).await.is_empty(), "it was extended");
+    assert!(yard.bodies(queue).await.is_empty(), "it was extended");
     assert!(yard.ground.time.pass(2 * SHORT_MS).await);
     // The receipt has lapsed: whoever asks for more must hear of it, handing back is done.
-    let refused = yard.queues().extend(&queue, &taken[0].receipt, LONG_MS).await;
+    let refused = yard.queues().extend(queue, &taken[0].receipt, LONG_MS).await;
     assert!(refused.is_err_and(|fault: Fault| fault.is_retryable()));
-    yard.hand_back(&queue, &taken).await;
-    assert_eq!(yard.bodies(&queue).await, ["x"]);
+    yard.hand_back(queue, &taken).await;
+    assert_eq!(yard.bodies(queue).await, ["x"]);
 }
 
 pub async fn gives_up_after_too_many_receives(yard: &Yard) {

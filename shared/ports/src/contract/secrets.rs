@@ -19,6 +19,7 @@ pub async fn keeps_values(ground: &Vault) {
     {
         ground.port.set(&name, value).await.unwrap();
         assert_eq!(ground.port.get(&name).await.unwrap().as_deref(), Some(value));
+        assert_eq!(ground.port.fresh(&name).await.unwrap().as_deref(), Some(value));
     }
 }
 
@@ -40,6 +41,7 @@ pub async fn removes(ground: &Vault) {
     ground.port.set(&name, "some-value").await.unwrap();
     assert!(ground.port.remove(&name).await.unwrap());
     assert_eq!(ground.port.get(&name).await.unwrap(), None);
+    assert_eq!(ground.port.fresh(&name).await.unwrap(), None);
     assert!(!ground.port.remove(&name).await.unwrap());
 }
 
