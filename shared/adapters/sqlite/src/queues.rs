@@ -369,9 +369,8 @@ fn extend(
 ) -> rusqlite::Result<bool> {
     let sql = "UPDATE messages SET visible_ms = ?5
                WHERE queue = ?1 AND id = ?2 AND receives = ?3 AND visible_ms > ?4";
-    let after = if is_fifo(queue) { tx.now_ms() } else { -1 };
     let until = ms(tx.now.plus_ms(visibility_ms).0);
-    let params = params![queue, receipt.id, receipt.receives, after, until];
+    let params = params![queue, receipt.id, receipt.receives, tx.now_ms(), until];
     let held = tx.conn.prepare_cached(sql)?.execute(params)? == 1;
     if held {
         tx.touched.insert(queue.to_owned());

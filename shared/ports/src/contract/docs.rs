@@ -191,7 +191,7 @@ pub async fn lists_in_byte_order(ground: &Docks) {
 
 pub async fn lists_by_pages(ground: &Docks) {
     let (root, all) = (ground.key("page/"), LIST_MAX + 50);
-    let mut creating = JoinSet::new();
+    let mut creating: JoinSet<Result<(), PutError>> = JoinSet::new();
     for n in 0..all {
         // So many at once as a server answers in time.
         if creating.len() == 40 {

@@ -240,7 +240,7 @@ impl Queues for MemQueues {
 
     async fn extend(&self, queue: &str, receipt: &str, visibility_ms: u64) -> Result<(), Fault> {
         let now = self.clock.now();
-        match lock(&self.state).held(queue, receipt, now) {
+        match lock(&self.state).held(queue, receipt, now).filter(|held| held.visible_at > now) {
             Some(held) => held.visible_at = now.plus_ms(visibility_ms),
             None if visibility_ms == 0 => {}
             None => {
