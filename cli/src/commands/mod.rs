@@ -8,6 +8,7 @@ mod find;
 mod login;
 mod logs;
 mod plan;
+mod replay;
 mod resource;
 mod run;
 mod schema;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Audit(audit::Args),
     /// Print a link that opens the console, once
     Login(login::Args),
+    /// Hand a recorded GitHub delivery to the server, as if GitHub had sent it
+    Replay(replay::Args),
     /// Check the definitions of a work tree, without a server
     Validate(validate::Args),
     /// Print the JSON Schema of windlass.yaml, for editors
@@ -162,6 +165,7 @@ fn dispatch(
         Command::Why(args) => why::run(&server()?, &args),
         Command::Audit(args) => audit::run(&server()?, &args),
         Command::Login(args) => login::run(&server()?, &args),
+        Command::Replay(args) => replay::run(&server()?, &args),
         Command::Validate(args) => validate::run(out, &args),
         Command::Schema(_) => schema::run(out),
         Command::Bench(command) => bench::run(out, command),

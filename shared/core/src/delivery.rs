@@ -120,12 +120,18 @@ fn named(id: Option<&str>, event: Option<&str>, body: &[u8]) -> Result<VerifiedD
         return Err(malformed("X-GitHub-Event is no name of an event"));
     }
     let id = id.ok_or(malformed("there is no X-GitHub-Delivery"))?;
-    if !short(id, ID_CHARS_MAX) || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+    if !is_delivery_id(id) {
         return Err(malformed("X-GitHub-Delivery is no GUID"));
     }
     let body = std::str::from_utf8(body).map_err(|_| malformed("the body is not UTF-8"))?;
     let (event, body) = (event.to_owned(), body.to_owned());
     Ok(VerifiedDelivery { id: EventId::from(id), event, body })
+}
+
+/// What may be part of a key.
+#[must_use]
+pub fn is_delivery_id(text: &str) -> bool {
+    short(text, ID_CHARS_MAX) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 fn short(text: &str, chars_max: usize) -> bool {

@@ -123,3 +123,39 @@ fn why_answers_for_stacks_runs_and_commits_by_any_part_of_their_ids() {
         assert!(people.stdout.contains(first), "{people:?}");
     }
 }
+
+#[test]
+fn a_recorded_delivery_is_handed_in_and_its_outcome_told() {
+    let stage = Stage::of(true, World::demo);
+    let events = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
+    let push = format!("{events}/github/push.json");
+    #[rustfmt::skip]
+    let table: [(String, &str); 5] = [
+        // It does not follow on what is known, and the repository says that nothing moved.
+        (push.clone(),                                  "known"),
+        (format!("{events}/github/push-tag.json"),      "ignored"),
+        (format!("{events}/github/pull-request.json"),  "ignored"),
+        // Its own delivery id: the second time nothing happens.
+        (format!("{events}/apigw/webhook.json"),        "known"),
+        (format!("{events}/apigw/webhook-base64.json"), "known"),
+    ];
+    for (file, became) in &table {
+        let told = document(&stage, &["replay", file], 0);
+        assert_eq!(told["became"], *became, "{file}: {told}");
+    }
+    #[rustfmt::skip]
+    let turned_away: [(&str, &[&str], u8, &str); 5] = [
+        ("github/ping.json",    &[],                        2, "a ping"),
+        ("sqs/intents.json",    &[],                        2, "event of AWS"),
+        ("github/nothing.json", &[],                        2, "can't be read"),
+        ("github/push.json",    &["--event", "star"],       2, "no use for star"),
+        ("github/push.json",    &["--repository", "other"], 4, "no repository other"),
+    ];
+    for (file, more, exit, words) in turned_away {
+        let file = format!("{events}/{file}");
+        let ended = stage.types(&[&["replay", file.as_str()], more].concat());
+        assert_eq!((ended.exit, ended.stderr.contains(words)), (exit, true), "{ended:?}");
+    }
+    let shown = stage.types(&["replay", &push]);
+    assert!(shown.stdout.contains(" known: main is known to be "), "{shown:?}");
+}

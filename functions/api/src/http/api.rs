@@ -47,6 +47,8 @@ pub(super) fn routes() -> Routes {
         .post("/api/v1/workers/{id}/drain", drain)
         .post("/api/v1/workers/{id}/undrain", undrain)
         .get("/api/v1/audit", audit)
+        .post("/api/v1/deliveries", deliver)
+        .get("/api/v1/deliveries/{id}", delivery)
         .get("/api/v1/secrets", secrets)
         .put("/api/v1/secrets/{*name}", set_secret)
         .delete("/api/v1/secrets/{*name}", remove_secret)
@@ -280,6 +282,18 @@ async fn audit(
     query: Asking<ops::AuditQuery>,
 ) -> Answer<v1::AuditList> {
     ops::audit_list(&app, &by, &asking(query)?).await.map(Json)
+}
+
+async fn deliver(State(app): Here, Extension(by): By, body: Bytes) -> Answer<v1::DeliveryView> {
+    ops::deliver(&app, &by, parse::<v1::DeliveryRequest>(&body)?).await.map(Json)
+}
+
+async fn delivery(
+    State(app): Here,
+    Extension(by): By,
+    Path(id): Path<String>,
+) -> Answer<v1::DeliveryView> {
+    ops::delivery(&app, &by, &id).await.map(Json)
 }
 
 async fn secrets(State(app): Here, Extension(by): By) -> Answer<v1::SecretList> {

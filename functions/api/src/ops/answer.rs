@@ -4,6 +4,7 @@ use crate::auth::Writer;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use windlass_core::delivery::DeliveryOutcome;
 use windlass_core::event::{Intent, RepoEnvelope, RepoEvent, StackEnvelope, StackEvent};
 use windlass_core::id::{EventId, RepoName, RunId, StackId};
 use windlass_core::keys;
@@ -108,6 +109,26 @@ pub(super) async fn from_repo(
         }
         if !patience.next(armed).await {
             return Err(Error::Unanswered { event: event.clone() });
+        }
+    }
+}
+
+/// What became of a delivery; None if nobody has looked at it in time.
+pub(super) async fn from_delivery(
+    app: &App,
+    delivery: &EventId,
+) -> Result<Option<DeliveryOutcome>, Error> {
+    let patience = Patience::of(ANSWER_WAIT);
+    let key = keys::delivery_outcome(&delivery.0);
+    loop {
+        let mut armed = pin!(app.deps.wake.notified());
+        armed.as_mut().enable();
+        let outcome = tolerate(cas::load::<DeliveryOutcome>(&*app.deps.docs, &key).await)?;
+        if let Some(outcome) = outcome {
+            return Ok(Some(outcome.value));
+        }
+        if !patience.next(armed).await {
+            return Ok(None);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! snake_case; times are RFC 3339 UTC to the millisecond; states and run types are Spacelift's
 //! words; one document per answer, never over a megabyte. Fields are only ever added.
 mod ask;
+mod delivery;
 mod fleet;
 mod plan;
 mod rollout;
@@ -13,6 +14,7 @@ pub use ask::{
     ApproveRequest, Asked, ConfirmRequest, LockRequest, NoteRequest, PrioritizeRequest,
     ReplanRequest, SecretRequest, TaskRequest, TriggerRequest, UnlockRequest,
 };
+pub use delivery::{DeliveryRequest, DeliveryView};
 pub use fleet::{
     AuditList, AuditView, HealthView, KeyList, KeyRequest, KeyView, LoginLink, NewKeyView,
     QuarantineDetail, QuarantineList, QuarantineView, SecretList, SlotView, TokenRequest,
