@@ -1,11 +1,13 @@
 //! The fakes keep the ports' promises, and the fault injector does what its plan says.
 #![cfg(feature = "fakes")]
 use std::sync::Arc;
+use windlass_core::id::Sha;
 use windlass_core::time::UnixMs;
 use windlass_ports::clock::SystemClock;
 use windlass_ports::contract::{self, Ground, RealTime, queues::Yard};
 use windlass_ports::fake::{
-    FakeClock, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets, Strike,
+    FakeClock, FakeForge, FakeSource, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets,
+    Strike,
 };
 use windlass_ports::{Docs, Expect, Fault, Found, Listed, Outgoing, PutError, Queues, Version};
 
@@ -47,6 +49,42 @@ async fn queues_by_the_real_clock() {
 async fn blobs_and_secrets() {
     contract::blobs::all(&Ground::new(Arc::new(MemBlobs::new()), "t", clock())).await;
     contract::secrets::all(&Ground::new(Arc::new(MemSecrets::new()), "t", clock())).await;
+}
+
+/// A repository of the fake source, as others push to it.
+struct FakeOrigin(Arc<FakeSource>);
+
+impl contract::source::Origin for FakeOrigin {
+    fn push(&self, branch: &str, written: &[(&str, &str)], removed: &[&str]) -> Sha {
+        self.0.push_change("infra", branch, written, removed)
+    }
+    fn set_branch(&self, branch: &str, sha: &Sha) {
+        self.0.set_branch("infra", branch, sha);
+    }
+    fn delete_branch(&self, branch: &str) {
+        self.0.delete_branch("infra", branch);
+    }
+    fn set_tag(&self, tag: &str, sha: &Sha) {
+        self.0.set_tag("infra", tag, sha);
+    }
+}
+
+#[tokio::test]
+async fn source() {
+    let source = Arc::new(FakeSource::new());
+    let origin = Box::new(FakeOrigin(source.clone()));
+    let orchard = contract::source::Orchard { source, origin, repo: "infra".into() };
+    contract::source::all(&orchard).await;
+}
+
+#[tokio::test]
+async fn forge() {
+    let forge = Arc::new(FakeForge::new());
+    forge.delete("nobodys");
+    let seen = forge.clone();
+    let shown = Box::new(move || seen.told());
+    let (repo, sha) = ("infra".into(), "c0ffee".into());
+    contract::forge::all(&contract::forge::Square { forge, repo, sha, shown }).await;
 }
 
 /// What one create under each strike answers, and what is stored then.

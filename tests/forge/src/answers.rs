@@ -274,7 +274,12 @@ fn compare(
 }
 
 fn tree(shared: &Shared, dir: &Path, name: &str, asked: &Asked) -> Result<Answer, Refused> {
-    let Some(sha) = git::resolve(dir, name) else { return Ok(Answer::not_found()) };
+    // A commit's name, or the id of a tree itself.
+    let folder =
+        || git::text(dir, &["rev-parse", "--verify", "--quiet", &format!("{name}^{{tree}}")]);
+    let Some(sha) = git::resolve(dir, name).or_else(|| folder().ok()) else {
+        return Ok(Answer::not_found());
+    };
     // Any value of `recursive` means yes.
     let deep = asked.query("recursive").is_some();
     let options =

@@ -4,18 +4,19 @@
 //! [`Watch`] reads what changed since it last looked, so a look after each step costs little.
 use crate::world::{REPO, World};
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_core::id::{EventId, RunId, StackId};
+use windlass_core::id::{EventId, RepoName, RunId, Sha, StackId};
 use windlass_core::instance::{Instance, Slot};
 use windlass_core::job::{JobId, Phase};
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
 use windlass_core::run::{Run, SkipReason, State, StateName};
 use windlass_core::stack::{StackHead, StackOutputs};
+use windlass_core::status::{self, Said};
 use windlass_core::summary::Summary;
 use windlass_core::{keys, repo};
 use windlass_ports::cas::Stored;
 use windlass_ports::docs::LIST_MAX;
-use windlass_ports::{Docs, Version};
+use windlass_ports::{CommitStatus, Docs, Version};
 
 /// Everything that was seen, typed.
 #[derive(Default)]
@@ -291,7 +292,32 @@ impl Watch {
             }
             broken.extend(self.summary_differs(head));
         }
+        broken.extend(self.untold(world));
         broken.extend(self.unrouted(world).await);
+        broken
+    }
+
+    /// What people read at a commit is what the stack last said of it.
+    fn untold(&self, world: &World) -> Vec<String> {
+        type Commits<'a> = BTreeMap<(&'a StackId, &'a RepoName, &'a Sha), Vec<&'a Said>>;
+        let mut said = Commits::new();
+        for run in self.runs.values() {
+            if let Some(last) = &run.said {
+                let commit = (&run.stack, &run.new.repository, &last.sha);
+                said.entry(commit).or_default().push(last);
+            }
+        }
+        let mut broken = Vec::new();
+        for ((stack, repo, sha), said) in said {
+            let shown = world.forge.shown(repo, sha, &status::context(stack));
+            let told = |shown: &CommitStatus| {
+                said.iter().any(|s| s.state == shown.state && s.words == shown.description)
+            };
+            if !shown.as_ref().is_some_and(told) {
+                broken
+                    .push(format!("13: {stack} at {} shows {shown:?}, not {said:?}", sha.short()));
+            }
+        }
         broken
     }
 

@@ -12,5 +12,6 @@ mod invariants;
 mod rollouts;
 mod scenarios;
 mod simulation;
+mod statuses;
 mod twice;
 mod world;

@@ -7,8 +7,11 @@
 
 pub mod blobs;
 pub mod docs;
+pub mod forge;
+pub mod origin;
 pub mod queues;
 pub mod secrets;
+pub mod source;
 
 use crate::fake::FakeClock;
 use async_trait::async_trait;

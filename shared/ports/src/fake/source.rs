@@ -27,6 +27,7 @@ struct Repo {
     branches: BTreeMap<String, Sha>,
     tags: BTreeMap<String, Sha>,
     commits: BTreeMap<Sha, (CommitInfo, Files)>,
+    parents: BTreeMap<Sha, Sha>,
 }
 
 impl FakeSource {
@@ -72,9 +73,18 @@ impl FakeSource {
             subject: format!("Commit {n}"),
             at_ms: n * 1_000,
         };
+        if let Some(parent) = repo.branches.get(branch) {
+            repo.parents.insert(sha.clone(), parent.clone());
+        }
         repo.commits.insert(sha.clone(), (info, files));
         repo.branches.insert(branch.to_owned(), sha.clone());
         sha
+    }
+
+    /// The newest commit of a branch.
+    #[must_use]
+    pub fn tip(&self, repo: &str, branch: &str) -> Option<Sha> {
+        lock(&self.0).repos.get(&repo.into())?.branches.get(branch).cloned()
     }
 
     /// Points a branch at a commit: a new branch, a forced push.
@@ -115,6 +125,10 @@ impl FakeSource {
 }
 
 impl Repo {
+    /// A commit and all that it descends from, newest first.
+    fn line<'a>(&'a self, sha: &'a Sha) -> impl Iterator<Item = &'a Sha> {
+        std::iter::successors(Some(sha), |sha| self.parents.get(*sha))
+    }
     fn tree(&self, sha: &Sha) -> Result<&Files, Fault> {
         match self.commits.get(sha) {
             Some((_, files)) => Ok(files),
@@ -143,6 +157,17 @@ impl Source for FakeSource {
             let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let differ = paths.into_iter().filter(|path| old.get(*path) != new.get(*path));
             Ok(ChangedFiles::Known(differ.cloned().collect()))
+        })
+    }
+
+    async fn merge_base(&self, repo: &RepoName, a: &Sha, b: &Sha) -> Result<Option<Sha>, Fault> {
+        self.with(repo, |repo| {
+            let known = |sha: &&Sha| repo.commits.contains_key(*sha);
+            if !known(&a) || !known(&b) {
+                return Ok(None);
+            }
+            let ours: BTreeSet<&Sha> = repo.line(a).collect();
+            Ok(repo.line(b).find(|sha| ours.contains(sha)).cloned())
         })
     }
 
