@@ -58,7 +58,7 @@ impl Status {
     #[must_use]
     pub fn overtaken(run: &Run, sha: &Sha) -> Status {
         let words =
-            format!("not run: {} is newer and was taken instead", run.new.commit.sha.short());
+            format!("superseded: {} is newer and was taken instead", run.new.commit.sha.short());
         Self::at(run, sha, StatusState::Success, &words)
     }
 

@@ -297,7 +297,7 @@ impl Watch {
         broken
     }
 
-    /// What people read at a commit is what the stack last said of it.
+    /// What people read at a commit is what a run of it last said, or that it left for a newer one.
     fn untold(&self, world: &World) -> Vec<String> {
         type Commits<'a> = BTreeMap<(&'a StackId, &'a RepoName, &'a Sha), Vec<&'a Said>>;
         let mut said = Commits::new();
@@ -311,7 +311,8 @@ impl Watch {
         for ((stack, repo, sha), said) in said {
             let shown = world.forge.shown(repo, sha, &status::context(stack));
             let told = |shown: &CommitStatus| {
-                said.iter().any(|s| s.state == shown.state && s.words == shown.description)
+                shown.description.starts_with("superseded: ")
+                    || said.iter().any(|s| s.state == shown.state && s.words == shown.description)
             };
             if !shown.as_ref().is_some_and(told) {
                 broken

@@ -131,7 +131,7 @@ async fn a_commit_that_was_overtaken_does_not_stay_pending() {
     world.settle().await;
     world.confirm("net").await;
     world.settle().await;
-    let said = format!("success not run: {} is newer and was taken instead", newer.short());
+    let said = format!("success superseded: {} is newer and was taken instead", newer.short());
     assert_eq!(world.shown("net", &older), said);
     assert_eq!(world.shown("net", &newer), "pending waits for confirmation: +1 ~0 -0");
 }
