@@ -169,3 +169,26 @@ async fn a_fault_says_where_and_why() {
          AWS answered 403 AccessDenied: words of S3"
     );
 }
+
+/// A large body may take as long as its size allows, in one attempt.
+#[tokio::test]
+async fn patience_grows_with_the_body() {
+    for (bytes, requests) in [(10, 3), (1_000_000, 1)] {
+        let stub = Stub::answering(vec![Answer::Late(800)]).await;
+        let stored = Blobs::put(&Bucket::new(&stub.aws, "b"), "k", vec![b'x'; bytes]).await;
+        assert_eq!(stub.requests().len(), requests, "{bytes}: {stored:?}");
+        assert_eq!(stored.is_ok(), requests == 1, "{bytes}: {stored:?}");
+    }
+}
+
+/// Whatever is built from one `Aws` uses its connections again.
+#[tokio::test]
+async fn clients_share_their_connections() {
+    let stub = Stub::answering(vec![done()]).await;
+    for bucket in ["a", "b", "c"] {
+        let bucket = Bucket::new(&stub.aws, bucket);
+        Blobs::put(&bucket, "k", vec![]).await.unwrap();
+        Blobs::get(&bucket, "k").await.unwrap();
+    }
+    assert_eq!((stub.requests().len(), stub.connections()), (6, 1));
+}

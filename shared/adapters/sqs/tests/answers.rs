@@ -192,3 +192,14 @@ async fn deleting_many_clears_what_lay_beside() {
     assert_eq!(heard, ["done", "done", "again", "done"]);
     assert_eq!(blobs.list("", None, 10).await.unwrap(), ["messages/b", "messages/c"]);
 }
+
+/// An attempt at a long poll lasts as long as the poll and one attempt more.
+#[tokio::test]
+async fn patience_grows_with_the_wait() {
+    for (wait_ms, requests) in [(0, 3), (1_000, 1)] {
+        let stub = Stub::answering(vec![Answer::Late(900)]).await;
+        let sqs = Sqs::new(&stub.aws, "http://q/1/w-", Arc::new(MemBlobs::new()));
+        let received = sqs.receive("q", 1, wait_ms, 30_000).await;
+        assert_eq!((received.is_ok(), stub.requests().len()), (requests == 1, requests));
+    }
+}

@@ -1,6 +1,7 @@
 //! A server that answers as told, for what a real one does too seldom: a few lines of HTTP.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test uses a part of it")]
 use adapter_aws::Aws;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +16,8 @@ pub enum Answer {
     Cut,
     /// The body is promised and does not come.
     Half(&'static str),
+    /// 200 and nothing more, after so many milliseconds.
+    Late(u64),
     /// Nothing, for longer than anybody waits.
     Silence,
 }
@@ -33,6 +36,7 @@ pub fn json(status: u16, code: &str) -> Answer {
 pub struct Stub {
     pub aws: Aws,
     seen: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Stub {
@@ -41,8 +45,11 @@ impl Stub {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = seen.clone();
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let count = connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(serve(stream, answers.clone(), heard.clone()));
             }
         });
@@ -53,7 +60,11 @@ impl Stub {
             ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
         ];
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { aws: Aws::from_vars(&vars.into()).unwrap().attempt_ms(300), seen }
+        Self { aws: Aws::from_vars(&vars.into()).unwrap().attempt_ms(300), seen, connections }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The heads of all requests, in lower case, each with its body behind it.
@@ -94,6 +105,10 @@ async fn serve(stream: TcpStream, answers: Vec<Answer>, seen: Arc<Mutex<Vec<Stri
             Some(Answer::Status(status, body)) => answer(*status, "", body.len(), body),
             Some(Answer::With(status, head, body)) => answer(*status, head, body.len(), body),
             Some(Answer::Half(body)) => answer(200, "", body.len() + 10, body),
+            Some(Answer::Late(ms)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(*ms)).await;
+                answer(200, "", 2, "{}")
+            }
             Some(Answer::Silence) => return tokio::time::sleep(FOREVER).await,
             Some(Answer::Cut) | None => return,
         };
