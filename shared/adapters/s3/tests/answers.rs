@@ -1,5 +1,4 @@
 //! What S3 may answer, and what becomes of it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "../../aws/tests/stub/mod.rs"]
 mod stub;
 
