@@ -30,7 +30,7 @@ pub use observe::observe;
 pub use presence::DocPresence;
 pub use repo::event as repo_event;
 pub use stack::event as stack_event;
-pub use tick::{nudge, nudge_open, tick};
+pub use tick::{REDRIVE_MINUTES, nudge, nudge_open, tick};
 pub use windlass_ports::WriteIds;
 
 use std::sync::Arc;

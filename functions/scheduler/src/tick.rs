@@ -12,6 +12,9 @@ use windlass_ports::{Delivery, Expect, Fault, Listed, Outgoing, PutError, cas, d
 
 /// A dead letter is ours for so long while it is sent on.
 const REDRIVE_MS: u64 = 30_000;
+/// Dead letters are looked for this often. They are what an outage of an hour left, and every look
+/// into an empty queue is a request that somebody pays for.
+pub const REDRIVE_MINUTES: u64 = 10;
 
 /// Files the wish to be woken once this minute has passed. Before the commit that relies on it.
 pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fault> {
@@ -21,19 +24,21 @@ pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fa
     }
 }
 
-/// Gives dead letters back, then wakes every group whose minute has passed; cost grows with what is
-/// due, not with what exists. Returns how many were woken.
+/// Wakes every group whose minute has passed, and gives dead letters back now and then; cost grows
+/// with what is due, not with what exists. Returns how many were woken.
 ///
 /// # Errors
 /// `Retryable` when a store is away; what was not woken is still filed.
 pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
-    // A worker's job that nobody claims gets its pointer again; the control plane's own jobs are
-    // never declared lost, so their pointers must not get lost either.
-    let control = keys::first_queue(&keys::CONTROL_POOL.into());
-    for queue in [keys::INTENTS, keys::REPORTS, &control] {
-        redrive(deps, queue).await?;
-    }
     let now = deps.clock.now().minute();
+    // Whatever comes of the one, the other is tried.
+    let redriven =
+        if now.is_multiple_of(REDRIVE_MINUTES) { redrive_all(deps).await } else { Ok(()) };
+    let woken = wake_due(deps, now).await?;
+    redriven.map(|()| woken)
+}
+
+async fn wake_due(deps: &Deps, now: u64) -> Result<usize, Fault> {
     let (mut woken, mut deliveries) = (0, Vec::new());
     for due in due(deps, now).await? {
         let Some((minute, group)) = keys::parse_due(&due.key) else { continue };
@@ -83,6 +88,16 @@ fn asked_for(age: u64, id: &EventId) -> bool {
     age < 4 || age % 8 == own % 8
 }
 
+/// A worker's job that nobody claims gets its pointer again; the control plane's own jobs are never
+/// declared lost, so their pointers must not get lost either.
+async fn redrive_all(deps: &Deps) -> Result<(), Fault> {
+    let control = keys::first_queue(&keys::CONTROL_POOL.into());
+    for queue in [keys::INTENTS, keys::REPORTS, &control] {
+        redrive(deps, queue).await?;
+    }
+    Ok(())
+}
+
 /// Dead letters go back to their group by themselves (rule A6): throttles and lost swaps use up
 /// receives too, and only a handler that calls a message poison sets it aside.
 async fn redrive(deps: &Deps, queue: &str) -> Result<(), Fault> {
@@ -90,7 +105,13 @@ async fn redrive(deps: &Deps, queue: &str) -> Result<(), Fault> {
     loop {
         let batch = deps.queues.receive(&dead, RECEIVE_MAX, 0, REDRIVE_MS).await?;
         for Delivery { body, group, receipt, message_id, .. } in &batch {
-            tracing::warn!(queue, message_id, "a dead letter goes back to its group");
+            tracing::warn!(
+                queue,
+                message_id,
+                count.DeadLetters = 1,
+                count.Attention = 1,
+                "a dead letter goes back to its group"
+            );
             let dedup = Some(derive(&["redrive", message_id, &deps.write_ids.next()]));
             let again = Outgoing { body: body.clone(), group: group.clone(), dedup, delay_ms: 0 };
             deps.queues.send(queue, again).await?;

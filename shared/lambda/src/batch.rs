@@ -53,7 +53,12 @@ where
     let (again, set_aside) = (count(Fate::Again), count(Fate::Quarantined));
     tracing::debug!(queue, received, again, quarantined = set_aside, "a batch was handled");
     if set_aside > 0 {
-        tracing::error!(queue, count.Quarantined = set_aside, "messages were set aside");
+        tracing::error!(
+            queue,
+            count.Quarantined = set_aside,
+            count.Attention = set_aside,
+            "messages were set aside"
+        );
     }
     if again > 0 {
         tracing::warn!(queue, count.Again = again, "messages must come again");
