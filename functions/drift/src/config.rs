@@ -16,13 +16,3 @@ impl Configured for Config {
         Self { store: Store::read(vars) }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_asks_for_what_it_says_that_it_asks_for() {
-        assert_eq!(windlass_lambda::asked::<Config>(), Config::VARS);
-    }
-}

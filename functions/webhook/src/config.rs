@@ -40,13 +40,3 @@ impl Config {
         Arc::new(served.collect())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_asks_for_what_it_says_that_it_asks_for() {
-        assert_eq!(windlass_lambda::asked::<Config>(), Config::VARS);
-    }
-}
