@@ -1,7 +1,6 @@
 //! What went wrong with a call, and whether the same call may succeed later.
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use windlass_ports::Fault;
 
@@ -64,7 +63,7 @@ impl Failure {
             SdkError::TimeoutError(_) => bare(Kind::NoAnswer, Some("it took too long".to_owned())),
             SdkError::DispatchFailure(failure) => {
                 let source = failure.as_connector_error();
-                bare(Kind::NoAnswer, source.map(|e| DisplayErrorContext(e).to_string()))
+                bare(Kind::NoAnswer, source.map(|error| chain(error)))
             }
             // The raw answer and its text stay out: it may be half a secret.
             _ => bare(Kind::NoAnswer, Some("the answer can't be read".to_owned())),
@@ -132,6 +131,12 @@ impl Failure {
         }
         self.fault(what)
     }
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl std::fmt::Display for Failure {

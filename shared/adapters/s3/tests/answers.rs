@@ -167,6 +167,10 @@ async fn a_fault_says_where_and_why() {
         "can't read stacks/a/head.json in the bucket b; it will be tried again: \
          AWS answered 403 AccessDenied: words of S3"
     );
+    let fault = Docs::get(&Bucket::new(&stub::nobody().await, "b"), "k").await.unwrap_err();
+    let chain = fault.chain();
+    assert!(fault.is_retryable() && chain.contains("no answer: io error"), "{chain}");
+    assert!(chain.ends_with("Connection refused (os error 111)"), "{chain}");
 }
 
 /// A large body may take as long as its size allows, in one attempt.

@@ -33,6 +33,24 @@ pub fn json(status: u16, code: &str) -> Answer {
     Answer::Status(status, format!(r#"{{"__type":"{code}","message":"words of AWS"}}"#))
 }
 
+/// One attempt lasts 0.3 s here.
+fn aws(endpoint: &str) -> Aws {
+    let vars = [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "stub"),
+        ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
+    ];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Aws::from_vars(&vars.into()).unwrap().attempt_ms(300)
+}
+
+/// Where nobody listens.
+pub async fn nobody() -> Aws {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    aws(&format!("http://{}", listener.local_addr().unwrap()))
+}
+
 pub struct Stub {
     pub aws: Aws,
     seen: Arc<Mutex<Vec<String>>>,
@@ -53,14 +71,7 @@ impl Stub {
                 tokio::spawn(serve(stream, answers.clone(), heard.clone()));
             }
         });
-        let vars = [
-            ("AWS_ENDPOINT_URL", endpoint.as_str()),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "stub"),
-            ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
-        ];
-        let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { aws: Aws::from_vars(&vars.into()).unwrap().attempt_ms(300), seen, connections }
+        Self { aws: aws(&endpoint), seen, connections }
     }
 
     pub fn connections(&self) -> usize {
