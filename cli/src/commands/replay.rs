@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
         return Err(Failure::usage("what event is this? Name it with --event"));
     };
     let request = DeliveryRequest {
-        event,
+        kind: event,
         delivery: args.delivery.clone().or(recorded.delivery),
         repository: args.repository.clone(),
         payload: recorded.payload,

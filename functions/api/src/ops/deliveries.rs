@@ -19,13 +19,13 @@ pub(crate) async fn deliver(
     request: DeliveryRequest,
 ) -> Result<DeliveryView, Error> {
     let by = who.admin_of_all()?;
-    let DeliveryRequest { event, delivery, repository, payload } = request;
+    let DeliveryRequest { kind, delivery, repository, payload } = request;
     let id = match delivery {
         Some(id) => id,
         None => format!("replay-{}", random_id()?),
     };
     let body = payload.get().as_bytes();
-    let verified = VerifiedDelivery::vouched(&id, &event, body)
+    let verified = VerifiedDelivery::vouched(&id, &kind, body)
         .map_err(|refusal| Error::Invalid(refusal.to_string()))?;
     let named = match intake(&verified) {
         Intake::Keep { repository } => repository,
@@ -33,7 +33,7 @@ pub(crate) async fn deliver(
             return Err(Error::Invalid("a ping only asks whether the webhook is there".into()));
         }
         Intake::Unknown => {
-            return Err(Error::Invalid(format!("Windlass has no use for {event} events")));
+            return Err(Error::Invalid(format!("Windlass has no use for {kind} events")));
         }
         Intake::Malformed { what } => return Err(Error::Invalid(what.to_owned())),
     };
@@ -44,14 +44,15 @@ pub(crate) async fn deliver(
         return Err(Error::NotFound(format!("no repository {repo} is served here")));
     }
     let audit = event_id()?;
-    let note = format!("{event} {id} of {repo}");
+    let note = format!("{kind} {id} of {repo}");
     let entry = entry(app, audit.clone(), by.actor(), "delivery_replay", Some(note));
     record(&*app.deps.docs, entry).await?;
     let (docs, queues) = (&*app.deps.docs, &*app.deps.queues);
     let what = (&repo, &verified);
     deliveries::take(docs, queues, what, app.now(), || audit.0.clone()).await?;
     let outcome = from_delivery(app, verified.id()).await?;
-    Ok(outcome.map_or_else(|| waiting(id, repo), view))
+    let view = outcome.map_or_else(|| waiting(id, repo), view);
+    Ok(DeliveryView { event: Some(audit.0), ..view })
 }
 
 /// What became of a delivery; one that was taken but not looked at yet has no outcome.
@@ -85,7 +86,8 @@ fn view(outcome: DeliveryOutcome) -> DeliveryView {
     DeliveryView {
         delivery: outcome.delivery.0,
         repository: Some(outcome.repo.0),
-        event: Some(outcome.event),
+        event: None,
+        kind: Some(outcome.event),
         received_at: Some(outcome.received_at.rfc3339()),
         at: Some(outcome.at.rfc3339()),
         became: Some(label),

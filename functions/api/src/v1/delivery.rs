@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 #[serde(deny_unknown_fields)]
 pub struct DeliveryRequest {
     /// GitHub's name of the event, as `X-GitHub-Event` has it.
-    pub event: String,
+    pub kind: String,
     /// The delivery's id; one that was taken before changes nothing. None: a new one.
     #[serde(default)]
     pub delivery: Option<String>,
@@ -17,12 +17,16 @@ pub struct DeliveryRequest {
     pub payload: Box<RawValue>,
 }
 
-/// `GET /deliveries/{id}`: what became of a delivery.
+/// `GET /deliveries/{id}`, and the answer to having handed one in: what became of a delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryView {
+    /// Of the request that handed it in; its audit entry has it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     pub delivery: String,
     pub repository: Option<String>,
-    pub event: Option<String>,
+    /// GitHub's name of the event.
+    pub kind: Option<String>,
     pub received_at: Option<String>,
     pub at: Option<String>,
     /// `routed`, `known`, `ignored` or `refused`; none: nobody has looked at it yet.

@@ -223,6 +223,8 @@ fn api_rows(stage: &Stage) -> Vec<Row> {
         row("POST",   "/workers/{id}/drain",       "/workers/worker-1/drain",  none(),   Pool(Admin),    200),
         row("POST",   "/workers/{id}/undrain",     "/workers/worker-1/undrain", none(),  Pool(Admin),    200),
         row("GET",    "/audit",                    "/audit",                   none(),   Anybody,        200),
+        row("GET",    "/deliveries/{id}",          "/deliveries/d-1",          none(),   Named(Reader, "root"), 404),
+        row("POST",   "/deliveries",               "/deliveries",              json!({"kind": "star", "payload": {}}), Named(Admin, "root"), 422),
         row("GET",    "/secrets",                  "/secrets",                 none(),   Named(Reader, "root"), 200),
         row("PUT",    "/secrets/{*name}",          "/secrets/a/b",             secret(), Named(Admin, "root"),  422),
         row("DELETE", "/secrets/{*name}",          "/secrets/a/b",             none(),   Named(Admin, "root"),  404),
@@ -422,6 +424,10 @@ async fn every_change_leaves_a_line() {
     let secret = json!({"value": "hush-hush-hush"});
     let new_key = json!({"name": "ci", "role": "writer"});
     let none = || Value::Null;
+    let nowhere = "0".repeat(40);
+    let recorded = json!({"kind": "push", "payload": {
+        "ref": "refs/tags/v1", "before": nowhere, "after": "1".repeat(40),
+        "repository": {"full_name": "acme/infra"}}});
     #[rustfmt::skip]
     let table = [
         // method  route                     path                                  body                          action
@@ -437,6 +443,7 @@ async fn every_change_leaves_a_line() {
         ("POST",   "/stacks/{slug}/trigger", "/stacks/lynx/trigger".to_owned(),    json!({"type": "PROPOSED"}),  "trigger proposed"),
         ("POST",   "/stacks/{slug}/task",    "/stacks/lynx/task".to_owned(),       json!({"command": "true"}),   "trigger task"),
         ("POST",   "/runs/{id}/{verb}",      of_run("confirm"),                    confirm,                      "confirm"),
+        ("POST",   "/deliveries",            "/deliveries".to_owned(),             recorded,                     "delivery_replay"),
         ("POST",   "/quarantine/{id}/retry", "/quarantine/m-1/retry".to_owned(),   none(),                       "quarantine_retry"),
         ("DELETE", "/quarantine/{id}",       "/quarantine/m-2".to_owned(),         none(),                       "quarantine_drop"),
     ];
