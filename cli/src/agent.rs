@@ -156,7 +156,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// AWS by its own tools' settings: variables, profiles, the machine's role, in that order.
-async fn connect(wrong: &mut Vec<String>) -> Option<Aws> {
+pub(crate) async fn connect(wrong: &mut Vec<String>) -> Option<Aws> {
     let loader = aws_config::defaults(BehaviorVersion::latest());
     let found: SdkConfig = loader.http_client(adapter_aws::http_client()).load().await;
     let region = found.region().map(ToString::to_string);

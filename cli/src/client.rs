@@ -1,13 +1,19 @@
-//! The commands' way to the server: found by `server.json`, spoken to over HTTP.
+//! The commands' way to a server: one of this machine, found by `server.json`, or one elsewhere,
+//! by its address and an API key.
 use crate::exit::{Exit, Failure};
+use crate::remote::Key;
 use crate::up::server_file::{self, ServerFile};
-use api::v1::{Problem, ProblemCode};
+use api::v1::{Problem, ProblemCode, TokenRequest, TokenView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::Agent;
+use ureq::http::{Method, Request};
+use ureq::tls::{RootCerts, TlsConfig};
+use windlass_ports::Clock as _;
+use windlass_ports::clock::SystemClock;
 
 /// An answer takes longer only if something is wrong; waiting is done by asking again.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -18,8 +24,17 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
-    server: ServerFile,
+    /// `http://127.0.0.1:8420`.
+    base: String,
+    access: Access,
     actor: Option<String>,
+}
+
+#[derive(Clone)]
+enum Access {
+    /// This machine's token.
+    Token(String),
+    Key(Key),
 }
 
 impl Client {
@@ -37,13 +52,29 @@ impl Client {
 
     #[must_use]
     pub(crate) fn to(server: ServerFile) -> Self {
+        // It is on this machine, whatever the environment says of other hosts.
+        let config = Agent::config_builder().proxy(None);
+        let config = config.http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        let base = format!("http://{}", server.address);
+        Self { agent: config.into(), base, access: Access::Token(server.token), actor: None }
+    }
+
+    /// A server elsewhere. Its certificate is checked as the system checks others.
+    #[must_use]
+    pub(crate) fn remote(base: String, key: Key) -> Self {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
-            // It is on this machine, whatever the environment says of other hosts.
-            .proxy(None)
+            // A token is for this server, wherever it would like to send us.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .tls_config(tls)
             .build();
-        Self { agent: config.into(), server, actor: None }
+        Self { agent: config.into(), base, access: Access::Key(key), actor: None }
     }
 
     /// Who asks, as the audit trail will name them.
@@ -55,19 +86,17 @@ impl Client {
 
     #[cfg(test)]
     pub(crate) fn with_token(self, token: &str) -> Self {
-        let server = ServerFile { token: token.to_owned(), ..self.server };
-        Self { server, ..self }
+        Self { access: Access::Token(token.to_owned()), ..self }
     }
 
     #[must_use]
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.server.address)
+        format!("{}{path}", self.base)
     }
 
     /// `path` begins behind `/api/v1`.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = self.agent.get(self.url(&format!("/api/v1{path}")));
-        self.answer(self.signed(request).call())
+        self.ask(Method::GET, path, None)
     }
 
     pub(crate) fn post<T: DeserializeOwned>(
@@ -75,8 +104,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let request = self.agent.post(self.url(&format!("/api/v1{path}")));
-        self.answer(self.signed(request).send_json(body))
+        self.ask(Method::POST, path, Some(json(body)?))
     }
 
     pub(crate) fn put<T: DeserializeOwned>(
@@ -84,50 +112,103 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let request = self.agent.put(self.url(&format!("/api/v1{path}")));
-        self.answer(self.signed(request).send_json(body))
+        self.ask(Method::PUT, path, Some(json(body)?))
     }
 
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = self.agent.delete(self.url(&format!("/api/v1{path}")));
-        self.answer(self.signed(request).call())
+        self.ask(Method::DELETE, path, None)
     }
 
-    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        let request = request.header("authorization", format!("Bearer {}", self.server.token));
-        match &self.actor {
-            Some(actor) => request.header("windlass-actor", actor),
-            None => request,
-        }
-    }
-
-    fn answer<T: DeserializeOwned>(
+    fn ask<T: DeserializeOwned>(
         &self,
-        answer: Result<Response<Body>, ureq::Error>,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
     ) -> Result<T, Failure> {
-        let mut answer = answer.map_err(|e| {
-            let address = &self.server.address;
-            Failure::missing(format!("the server at {address} does not answer")).because(e)
-        })?;
-        let status = answer.status();
+        let answer = match &self.access {
+            Access::Token(token) => self.send(method, path, body, Some(token))?,
+            Access::Key(key) => {
+                let kept = key.kept(SystemClock.now());
+                let (token, fresh) = match kept {
+                    Some(token) => (token, false),
+                    None => (self.exchange(key)?, true),
+                };
+                let answer = self.send(method.clone(), path, body.clone(), Some(&token))?;
+                // A kept token may have ended with its server's memory; a fresh one has not.
+                if answer.0 != 401 || fresh {
+                    answer
+                } else {
+                    key.forget();
+                    self.send(method, path, body, Some(&self.exchange(key)?))?
+                }
+            }
+        };
+        read(answer)
+    }
+
+    /// The key for a token.
+    fn exchange(&self, key: &Key) -> Result<String, Failure> {
+        let request = TokenRequest { id: key.id.clone(), secret: key.secret().to_owned() };
+        let answer = self.send(Method::POST, "/tokens", Some(json(&request)?), None)?;
+        let token: TokenView = read(answer)?;
+        key.keep(token.clone());
+        Ok(token.token)
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        token: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), Failure> {
+        let silent = || Failure::missing(format!("the server at {} does not answer", self.base));
+        let mut request =
+            Request::builder().method(method).uri(self.url(&format!("/api/v1{path}")));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(actor) = &self.actor {
+            request = request.header("windlass-actor", actor);
+        }
+        let answer = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(body);
+                let request = request.map_err(|e| silent().because(e))?;
+                self.agent.run(request)
+            }
+            None => {
+                let request = request.body(()).map_err(|e| silent().because(e))?;
+                self.agent.run(request)
+            }
+        };
+        let mut answer = answer.map_err(|e| silent().because(e))?;
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body =
+        let text =
             text.map_err(|e| Failure::missing("the server's answer broke off").because(e))?;
-        if status.is_success() {
-            let body = if body.is_empty() { b"null".as_slice() } else { &body };
-            return serde_json::from_slice(body).map_err(|e| {
-                Failure::missing("the server is of another version: its answer makes no sense here")
-                    .because(e)
-            });
-        }
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(Failure::new(exit_of(problem.code), problem.message)),
-            Err(_) => Err(Failure::missing(format!("the server answered with status {status}"))),
-        }
+        Ok((answer.status().as_u16(), text))
     }
 }
 
-fn exit_of(code: ProblemCode) -> Exit {
+fn json(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body).map_err(|e| Failure::failed("the request can't be written").because(e))
+}
+
+fn read<T: DeserializeOwned>((status, body): (u16, Vec<u8>)) -> Result<T, Failure> {
+    if (200..300).contains(&status) {
+        let body = if body.is_empty() { b"null".as_slice() } else { &body };
+        return serde_json::from_slice(body).map_err(|e| {
+            Failure::missing("the server is of another version: its answer makes no sense here")
+                .because(e)
+        });
+    }
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => Err(Failure::new(exit_of(problem.code), problem.message)),
+        Err(_) => Err(Failure::missing(format!("the server answered with status {status}"))),
+    }
+}
+
+pub(crate) fn exit_of(code: ProblemCode) -> Exit {
     match code {
         ProblemCode::NotFound => Exit::NotFound,
         ProblemCode::Refused => Exit::Refused,

@@ -9,6 +9,7 @@ mod exit;
 mod frame;
 mod lab;
 mod output;
+mod remote;
 mod term;
 mod up;
 mod worker;

@@ -5,9 +5,11 @@
 mod ask;
 mod audit;
 mod find;
+mod key;
 mod login;
 mod logs;
 mod plan;
+mod quarantine;
 mod replay;
 mod resource;
 mod run;
@@ -30,6 +32,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::frame::Global;
 use crate::output::{self, Out};
+use crate::remote::Key;
 use crate::up::server_file::ServerFile;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -57,6 +60,12 @@ pub(crate) enum Command {
     /// Store, list and remove secrets
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Look at messages that could not be handled, and try or drop them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Tell why a commit, a stack or a run is as it is
     Why(why::Args),
     /// Show who asked what of this server, and what became of it
@@ -77,6 +86,10 @@ pub(crate) enum Command {
 /// A server that is not found by the data folder.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Remote {
+    /// A server elsewhere: https://HOST. Its API key comes from WINDLASS_API_KEY_ID and
+    /// WINDLASS_API_KEY_SECRET
+    #[arg(long, global = true, value_name = "URL", env = "WINDLASS_URL")]
+    pub(crate) url: Option<String>,
     /// A server elsewhere, instead of the data folder's: http://127.0.0.1:PORT, as a tunnel gives it
     #[arg(
         long,
@@ -162,6 +175,8 @@ fn dispatch(
         Command::State(command) => state::run(&server()?, &command),
         Command::Worker(args) => workers::run(&server()?, args.command.as_ref()),
         Command::Secret(command) => secret::run(&server()?, &command),
+        Command::Key(command) => key::run(out, server, &command),
+        Command::Quarantine(command) => quarantine::run(&server()?, &command),
         Command::Why(args) => why::run(&server()?, &args),
         Command::Audit(args) => audit::run(&server()?, &args),
         Command::Login(args) => login::run(&server()?, &args),
@@ -174,6 +189,11 @@ fn dispatch(
 
 fn client(global: &Global) -> Result<Client, Failure> {
     let remote = &global.remote;
+    if let Some(url) = remote.url.as_ref().filter(|url| !url.is_empty()) {
+        let base = crate::remote::base(url)?;
+        let key = Key::from_env(&base, |name| std::env::var(name).ok())?;
+        return Ok(Client::remote(base, key));
+    }
     let client = match (&remote.server, &remote.token_file) {
         (Some(url), Some(file)) => {
             let token = std::fs::read_to_string(file).map_err(|e| {

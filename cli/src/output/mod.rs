@@ -13,7 +13,10 @@ pub(crate) use run::{run_detail, run_line, run_list, why};
 pub(crate) use safe::{log, plain};
 pub(crate) use stack::{resource_list, stack_detail, stack_list};
 pub(crate) use when::{ago, parse_ms, span};
-pub(crate) use words::{audit_list, secret_list, short_run, short_sha, worker_list};
+pub(crate) use words::{
+    audit_list, key_list, quarantine_list, quarantined, secret_list, short_run, short_sha,
+    worker_list,
+};
 
 use crate::exit::Failure;
 use crate::term::{self, Style, Tone};

@@ -1,7 +1,7 @@
 //! The smaller listings: workers, the audit trail, secrets' names; and how ids are shortened.
-use super::{Grid, Look, Word, ago, span};
+use super::{Grid, Look, Word, ago, plain, span};
 use crate::term::Tone;
-use api::v1::{AuditList, SecretList, WorkerList};
+use api::v1::{AuditList, KeyList, QuarantineDetail, QuarantineList, SecretList, WorkerList};
 
 /// The end of a run's id: the part that tells it from others. The commands take it as it is.
 #[must_use]
@@ -74,4 +74,68 @@ pub(crate) fn secret_list(list: &SecretList, _: &Look) -> String {
         return "No secret is stored; `windlass secret set NAME` stores one.".to_owned();
     }
     list.secrets.join("\n")
+}
+#[must_use]
+pub(crate) fn key_list(list: &KeyList, look: &Look) -> String {
+    if list.keys.is_empty() {
+        return "There is no API key; `windlass key create NAME --role ROLE` makes one.".to_owned();
+    }
+    let mut grid = Grid::new(&["ID", "NAME", "ROLE", "SPACE", "MADE", "BY", "USED", "STATE"]);
+    for key in &list.keys {
+        let used = key.last_used.as_ref().map(|at| ago(at, look.now));
+        let state = key.revoked_by.as_ref().map(|by| format!("revoked by {by}"));
+        grid.row(vec![
+            key.id.as_str().into(),
+            key.name.as_str().into(),
+            key.role.as_str().into(),
+            key.space.as_str().into(),
+            Word::quiet(ago(&key.created_at, look.now)),
+            key.created_by.as_str().into(),
+            Word::quiet(used.unwrap_or_else(|| "never".to_owned())),
+            state.unwrap_or_default().into(),
+        ]);
+    }
+    grid.render(look)
+}
+
+#[must_use]
+pub(crate) fn quarantine_list(list: &QuarantineList, look: &Look) -> String {
+    if list.messages.is_empty() {
+        return "Nothing is set aside: every message could be handled.".to_owned();
+    }
+    let mut grid = Grid::new(&["ID", "WHEN", "QUEUE", "REASON"]);
+    for message in &list.messages {
+        grid.row(vec![
+            message.id.as_str().into(),
+            Word::quiet(ago(&message.at, look.now)),
+            message.queue.as_str().into(),
+            message.reason.as_str().into(),
+        ]);
+    }
+    let mut shown = grid.render(look);
+    if list.next.is_some() {
+        shown.push_str(&look.quiet("\nMore exist: --limit shows more."));
+    }
+    shown
+}
+
+/// What it says may hold anything: controls are not for a terminal.
+#[must_use]
+pub(crate) fn quarantined(found: &QuarantineDetail, look: &Look) -> String {
+    let message = &found.message;
+    let group = found.group.as_deref().map(|group| format!(", of {}", plain(group)));
+    let left_out = found.bytes.saturating_sub(found.body.len() as u64);
+    let rest = match left_out {
+        0 => String::new(),
+        n => look.quiet(&format!("\nand {n} bytes more")),
+    };
+    format!(
+        "{} from {}{}, set aside {}\n{}\n\n{}{rest}\n",
+        look.strong(&message.id),
+        plain(&message.queue),
+        group.unwrap_or_default(),
+        ago(&message.at, look.now),
+        plain(&message.reason),
+        plain(&found.body),
+    )
 }

@@ -13,7 +13,7 @@ mod http;
 pub mod ops;
 pub mod v1;
 
-pub use auth::{Auth, GatewayHost, NewKey, bootstrap_key};
+pub use auth::{Auth, GatewayHost, bootstrap_key};
 #[cfg(feature = "gateway")]
 pub use gateway::behind_gateway;
 pub use http::{router, routes};

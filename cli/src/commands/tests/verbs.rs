@@ -159,3 +159,129 @@ fn a_recorded_delivery_is_handed_in_and_its_outcome_told() {
     let shown = stage.types(&["replay", &push]);
     assert!(shown.stdout.contains(" known: main is known to be "), "{shown:?}");
 }
+
+#[test]
+fn keys_are_made_listed_and_revoked() {
+    let stage = Stage::of(false, World::demo);
+    let made = stage.types(&["key", "create", "CI", "--role", "writer"]);
+    assert_eq!(made.exit, 0, "{made:?}");
+    let lines: Vec<&str> = made.stdout.lines().collect();
+    let id = lines[0].strip_prefix("WINDLASS_API_KEY_ID=").unwrap().to_owned();
+    let secret = lines[1].strip_prefix("WINDLASS_API_KEY_SECRET=").unwrap();
+    assert!(made.stderr.contains("a writer on root"), "{made:?}");
+    assert!(!made.stderr.contains(secret), "the secret goes to stdout only: {made:?}");
+    let listed = stage.types(&["key", "list"]);
+    assert!(listed.stdout.contains(&id) && !listed.stdout.contains(secret), "{listed:?}");
+    let refused = stage.types(&["key", "revoke", &id]);
+    assert_eq!(refused.exit, 2, "it asks, and nobody is there: {refused:?}");
+    #[rustfmt::skip]
+    let table: [(&[&str], u8, &str); 5] = [
+        (&["key", "revoke", &id, "--yes"],                     0, "is revoked"),
+        (&["key", "revoke", &id, "--yes"],                     0, "Nothing to do: it was revoked already, by ada."),
+        (&["key", "revoke", "nobody", "--yes"],                4, "there is no key nobody"),
+        (&["key", "create", "x", "--role", "writer", "--space", "nowhere"], 2, "there is no space nowhere"),
+        (&["key", "create", "x", "--role", "king"],            2, "invalid value 'king'"),
+    ];
+    for (line, exit, words) in table {
+        let ended = stage.types(line);
+        assert_eq!(ended.exit, exit, "{line:?}: {ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains(words), "{line:?}: {ended:?}");
+    }
+    let list = document(&stage, &["key", "list"], 0);
+    assert_eq!(list["keys"][0]["revoked_by"], "ada");
+}
+
+async fn full_quarantine() -> World {
+    use windlass_ports::{Docs as _, Expect};
+    let world = World::demo().await;
+    for n in 0..1_234 {
+        let message = serde_json::json!({"schema": 1, "revision": 1, "write_id": "w", "value": {
+            "queue": "intents.fifo", "group": "stack:network", "body": "\u{1b}[2Jno intent",
+            "reason": "this intent does not parse", "at": world.now().0 + n }});
+        let key = windlass_core::keys::quarantine(&format!("m-{n:04}"));
+        world.docs.put(&key, Expect::Absent, message.to_string().into_bytes()).await.unwrap();
+    }
+    world
+}
+
+#[test]
+fn quarantine_is_seen_to_message_by_message() {
+    let stage = Stage::of(false, full_quarantine);
+    let all = document(&stage, &["quarantine", "list", "--limit", "5000"], 0);
+    assert_eq!(all["messages"].as_array().unwrap().len(), 1_234);
+    let some = stage.types(&["quarantine", "list"]);
+    assert!(some.stdout.contains("More exist"), "{some:?}");
+    let shown = stage.types(&["quarantine", "show", "m-0007"]);
+    assert!(shown.stdout.contains("this intent does not parse"), "{shown:?}");
+    assert!(!shown.stdout.contains('\u{1b}'), "nothing steers the terminal: {shown:?}");
+    #[rustfmt::skip]
+    let table: [(&[&str], u8, &str); 6] = [
+        (&["quarantine", "retry", "m-0007"],          0, "is back on its queue"),
+        (&["quarantine", "retry", "m-0007"],          4, "there is no message m-0007"),
+        (&["quarantine", "drop", "m-0008"],           2, "--yes"),
+        (&["quarantine", "drop", "m-0008", "--yes"],  0, "is dropped"),
+        (&["quarantine", "show", "m-0008"],           4, "there is no message m-0008"),
+        (&["quarantine", "show", "../keys/x"],        4, "there is no message ../keys/x"),
+    ];
+    for (line, exit, words) in table {
+        let ended = stage.types(line);
+        assert_eq!(ended.exit, exit, "{line:?}: {ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains(words), "{line:?}: {ended:?}");
+    }
+    let audit = document(&stage, &["audit"], 0);
+    let actions: Vec<&str> = audit["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["quarantine_drop", "quarantine_retry"]);
+}
+
+#[test]
+fn a_server_elsewhere_is_asked_with_a_key() {
+    let stage = Stage::of(false, World::demo);
+    let made = document(&stage, &["key", "create", "laptop", "--role", "reader"], 0);
+    let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    let cache = tempfile::tempdir().unwrap();
+    let env = |secret: &str, name: &str| match name {
+        crate::remote::KEY_ID => Some(id.to_owned()),
+        crate::remote::KEY_SECRET => Some(secret.to_owned()),
+        "HOME" | "XDG_CACHE_HOME" => cache.path().to_str().map(str::to_owned),
+        _ => None,
+    };
+    let base = stage.client.url("");
+    let client = |secret: &str| {
+        let key = crate::remote::Key::from_env(&base, |name| env(secret, name)).unwrap();
+        crate::client::Client::remote(base.clone(), key)
+    };
+    let wrong = client("another").get::<Value>("/stacks").unwrap_err();
+    assert_eq!(
+        (wrong.exit.code(), wrong.sentence.as_str()),
+        (7, "this id and this secret are no key that works")
+    );
+    assert_eq!(client(secret).get::<Value>("/stacks").unwrap()["total"], 5);
+    let folder = match cfg!(target_os = "macos") {
+        true => cache.path().join("Library/Caches/windlass/tokens"),
+        false => cache.path().join("windlass/tokens"),
+    };
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    // The server's clock stands still, some time ago.
+    kept["expires_at"] = "2999-01-01T00:00:00.000Z".into();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    // Another process finds the token, and needs no secret for it …
+    assert_eq!(client("another").get::<Value>("/stacks").unwrap()["total"], 5);
+    // … until the server does not know it any more: then the key makes another.
+    kept["token"] = "0.0".into();
+    std::fs::write(&file, kept.to_string()).unwrap();
+    assert_eq!(client(secret).get::<Value>("/stacks").unwrap()["total"], 5);
+    let denied =
+        client(secret).post::<Value>("/stacks/network/lock", &serde_json::json!({})).unwrap_err();
+    assert_eq!(denied.exit.code(), 7, "{denied}");
+    assert!(denied.sentence.contains("needs the role writer on the space root"), "{denied}");
+    stage.types(&["key", "revoke", id, "--yes"]);
+    assert_eq!(client(secret).get::<Value>("/stacks").unwrap_err().exit.code(), 7);
+}

@@ -1,9 +1,10 @@
 //! API keys as documents. A secret is told once, to whoever made the key; its digest is kept.
 use crate::ops::{Error, random_id, record};
-use windlass_core::access::{ApiKey, Grant};
+use crate::v1::{KeyRequest, KeyView, NewKeyView};
+use windlass_core::access::{ApiKey, Grant, ROOT_SPACE};
 use windlass_core::audit::AuditEntry;
 use windlass_core::definition::slug;
-use windlass_core::id::{Digest, EventId};
+use windlass_core::id::{Digest, EventId, SpaceId};
 use windlass_core::keys;
 use windlass_core::time::{MINUTE_MS, UnixMs};
 use windlass_ports::{Change, Docs, Fault, cas};
@@ -13,12 +14,6 @@ const NAME_CHARS_MAX: usize = 80;
 const SLUG_CHARS_MAX: usize = 40;
 /// `last_used` is as exact as this, so that using a key hardly writes.
 const USED_MS: u64 = 60 * MINUTE_MS;
-
-/// A key with the secret that is told once.
-pub struct NewKey {
-    pub key: ApiKey,
-    pub secret: String,
-}
 
 /// What may stand in the key of a document.
 pub(crate) fn is_key_id(id: &str) -> bool {
@@ -41,7 +36,7 @@ pub(crate) async fn new_key(
     by: &str,
     name: &str,
     grant: Grant,
-) -> Result<NewKey, Error> {
+) -> Result<NewKeyView, Error> {
     let name = name.trim();
     let begins: String = slug(name).chars().take(SLUG_CHARS_MAX).collect();
     let plain = !name.chars().any(char::is_control);
@@ -80,7 +75,7 @@ pub(crate) async fn new_key(
         note: Some(format!("key {}", key.id)),
     };
     record(docs, entry).await?;
-    Ok(NewKey { key, secret })
+    Ok(NewKeyView { key: key_view(key), secret })
 }
 
 /// The first key, for whom there is no API yet to ask: whoever may write the store may make one.
@@ -88,10 +83,25 @@ pub async fn bootstrap_key(
     docs: &dyn Docs,
     now: UnixMs,
     by: &str,
-    name: &str,
-    grant: Grant,
-) -> Result<NewKey, Error> {
-    new_key(docs, now, by, name, grant).await
+    request: KeyRequest,
+) -> Result<NewKeyView, Error> {
+    let space = request.space.map_or_else(|| ROOT_SPACE.into(), SpaceId);
+    let grant = Grant { role: request.role, space };
+    new_key(docs, now, by, &request.name, grant).await
+}
+
+pub(crate) fn key_view(key: ApiKey) -> KeyView {
+    KeyView {
+        id: key.id,
+        name: key.name,
+        role: key.grant.role,
+        space: key.grant.space.0,
+        created_by: key.created_by,
+        created_at: key.created_at.rfc3339(),
+        last_used: key.last_used.map(|at| at.rfc3339()),
+        revoked_by: key.revoked_by,
+        revoked_at: key.revoked_at.map(|at| at.rfc3339()),
+    }
 }
 
 /// Not worth failing for.

@@ -14,8 +14,8 @@ mod who;
 
 pub use guard::GatewayHost;
 pub(crate) use guard::{Visitor, api_guard, console_guard, cookie, host_guard, security_headers};
-pub use keys::{NewKey, bootstrap_key};
-pub(crate) use keys::{find_key, is_key_id, new_key};
+pub use keys::bootstrap_key;
+pub(crate) use keys::{find_key, is_key_id, key_view, new_key};
 pub use sessions::{DocSessions, Kind, MemSessions, Place, Session, Sessions};
 pub(crate) use who::{Admin, Seen, Tree, Who, Writer};
 

@@ -2,26 +2,12 @@
 use super::audit::{entry, record};
 use super::list::all;
 use super::{App, Error, event_id};
-use crate::auth::{Who, find_key, is_key_id, new_key};
-use crate::v1::{Asked, KeyList, KeyRequest, KeyView, NewKeyView};
+use crate::auth::{Who, find_key, is_key_id, key_view, new_key};
+use crate::v1::{Asked, KeyList, KeyRequest, NewKeyView};
 use windlass_core::access::{ApiKey, Grant, ROOT_SPACE, Role};
 use windlass_core::id::SpaceId;
 use windlass_core::keys;
 use windlass_ports::{Change, cas};
-
-fn view(key: ApiKey) -> KeyView {
-    KeyView {
-        id: key.id,
-        name: key.name,
-        role: key.grant.role,
-        space: key.grant.space.0,
-        created_by: key.created_by,
-        created_at: key.created_at.rfc3339(),
-        last_used: key.last_used.map(|at| at.rfc3339()),
-        revoked_by: key.revoked_by,
-        revoked_at: key.revoked_at.map(|at| at.rfc3339()),
-    }
-}
 
 /// Only what lies in a space of the caller's: nobody gives away more than they have.
 pub(crate) async fn create_key(
@@ -37,8 +23,7 @@ pub(crate) async fn create_key(
     }
     let grant = Grant { role: request.role, space };
     let docs = &*app.deps.docs;
-    let made = new_key(docs, app.now(), by.actor(), &request.name, grant).await?;
-    Ok(NewKeyView { key: view(made.key), secret: made.secret })
+    new_key(docs, app.now(), by.actor(), &request.name, grant).await
 }
 
 /// By id. Those of spaces that the caller does not administer are left out.
@@ -48,7 +33,7 @@ pub(crate) async fn list_keys(app: &App, who: &Who) -> Result<KeyList, Error> {
     for key in all(docs, keys::API_KEYS, None).await? {
         let found = cas::load::<ApiKey>(docs, &key).await?.map(|found| found.value);
         let theirs = found.filter(|key| who.may(Role::Admin, &key.grant.space));
-        keys_found.extend(theirs.map(view));
+        keys_found.extend(theirs.map(key_view));
     }
     Ok(KeyList { keys: keys_found })
 }
