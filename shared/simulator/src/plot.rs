@@ -1,0 +1,1 @@
+//! Waits against machine hours, as a picture.
