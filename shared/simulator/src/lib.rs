@@ -8,7 +8,6 @@
 pub mod grid;
 pub mod ours;
 pub mod outcome;
-pub mod plot;
 pub mod simulate;
 pub mod spacelift;
 pub mod trace;

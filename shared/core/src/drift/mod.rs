@@ -11,6 +11,7 @@ mod watch;
 pub use budget::{Admission, BUDGET, Place, PoolSettings, TELL_AGAIN_MS, admit};
 pub use cron::Cron;
 pub use found::{ADDRESSES_MAX, Drifted};
+pub(crate) use schedule::zones;
 pub use schedule::{Due, JITTER_MAX_MS, Schedule, is_zone};
 pub use watch::{Found, Look, Looked, Turn, Unfit, Watch};
 

@@ -13,7 +13,7 @@ pub const JITTER_MAX_MS: u64 = 5 * MINUTE_MS;
 
 /// The rules of all zones, as they were when this program was built: reading the machine's own
 /// would let two machines disagree.
-fn zones() -> &'static TimeZoneDatabase {
+pub(crate) fn zones() -> &'static TimeZoneDatabase {
     static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
     ZONES.get_or_init(TimeZoneDatabase::bundled)
 }

@@ -32,7 +32,7 @@ impl Warm {
             Warm::Always(slots) => return *slots,
             Warm::Weekly { timezone, windows } => (timezone, windows),
         };
-        let zone = jiff::tz::TimeZone::get(timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let zone = crate::drift::zones().get(timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let ms = i64::try_from(now.0).unwrap_or(i64::MAX);
         let Ok(stamp) = jiff::Timestamp::from_millisecond(ms) else { return 0 };
         let local = stamp.to_zoned(zone);

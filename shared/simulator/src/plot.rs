@@ -1,1 +1,0 @@
-//! Waits against machine hours, as a picture.
