@@ -54,9 +54,30 @@ async fn story(world: &mut World) {
     world.push("main", &[("README.md", "words")]).await;
     world.settle().await;
     world.post("/stacks/app-a/lock", serde_json::json!({"note": "moving the database"})).await;
+    set_aside(world).await;
     if let Some(tool) = world.tools.get_mut("network") {
         tool.hangs_in = Some(Step::Applying);
     }
     world.push("main", &[("stacks/network/main.tf", "3")]).await;
     world.settle().await;
+}
+
+/// Messages that could not be handled.
+async fn set_aside(world: &World) {
+    let reasons = [
+        "this intent does not parse: missing field `stack` at line 1 column 48",
+        "the stored document stacks/network/head.json does not parse: expected value at line 1 column 1",
+    ];
+    for (n, reason) in reasons.into_iter().enumerate() {
+        let body = serde_json::json!({"kind": "stack", "id": "e-1", "note": "x".repeat(300)});
+        let message = serde_json::json!({"schema": 1, "revision": 1, "write_id": "w", "value": {
+            "queue": "intents.fifo", "group": "stack:network", "body": body.to_string(),
+            "reason": reason, "at": world.now().0 }});
+        let key =
+            windlass_core::keys::quarantine(&format!("5f0c2a1e-77b4-4e1f-9d{n}a-0242ac120002"));
+        let body = message.to_string().into_bytes();
+        let put =
+            windlass_ports::Docs::put(&*world.docs, &key, windlass_ports::Expect::Absent, body);
+        put.await.expect("stored");
+    }
 }

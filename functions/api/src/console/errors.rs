@@ -70,7 +70,7 @@ pub(crate) fn login_needed() -> Response {
         html! {
             h1 { "Log in" }
             p.lead { "The console opens with a link that works once, within a minute." }
-            p { "On the machine where Windlass runs, ask for one:" }
+            p { "On the machine where Windlass runs, or with " code { "--url" } " and an API key, ask for one:" }
             pre.block { code { "windlass login" } }
             p.muted { "Then open the address that it prints. " code { "windlass up" }
                 " prints one when it starts, too." }

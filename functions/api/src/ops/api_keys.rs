@@ -1,6 +1,6 @@
 //! API keys: made, listed and revoked by an admin of the space that they are for.
 use super::audit::{entry, record};
-use super::list::all;
+use super::list::{all, load_many};
 use super::{App, Error, event_id};
 use crate::auth::{Who, find_key, is_key_id, key_view, new_key};
 use crate::v1::{Asked, KeyList, KeyRequest, NewKeyView};
@@ -29,13 +29,11 @@ pub(crate) async fn create_key(
 /// By id. Those of spaces that the caller does not administer are left out.
 pub(crate) async fn list_keys(app: &App, who: &Who) -> Result<KeyList, Error> {
     let docs = &*app.deps.docs;
-    let mut keys_found = Vec::new();
-    for key in all(docs, keys::API_KEYS, None).await? {
-        let found = cas::load::<ApiKey>(docs, &key).await?.map(|found| found.value);
-        let theirs = found.filter(|key| who.may(Role::Admin, &key.grant.space));
-        keys_found.extend(theirs.map(key_view));
-    }
-    Ok(KeyList { keys: keys_found })
+    let listed = all(docs, keys::API_KEYS, None).await?;
+    let found = load_many::<ApiKey>(docs, &listed).await?.into_iter().flatten();
+    let theirs = found.filter(|key| who.may(Role::Admin, &key.value.grant.space));
+    let keys = theirs.map(|key| key_view(key.value)).collect();
+    Ok(KeyList { keys })
 }
 
 /// Its tokens and sessions end with it: here at once, in other processes within a minute.

@@ -1,5 +1,5 @@
 //! The audit trail: who asked for what, and what became of it.
-use super::list::newest;
+use super::list::{AT_ONCE, load_many, newest};
 use super::sight::Sight;
 use super::{App, Error, event_id};
 use crate::auth::{Who, Writer};
@@ -80,16 +80,19 @@ pub(crate) async fn audit_list(
     let found = newest(docs, keys::AUDIT, before.as_deref(), look_at, app.now(), key_at).await?;
     let looked_at_all = found.len() < look_at;
     let (mut entries, mut last, mut more) = (Vec::new(), None, false);
-    for key in &found {
-        if entries.len() == limit {
-            more = true;
-            break;
-        }
-        last = Some(key);
-        let Some(entry) = cas::load::<AuditEntry>(docs, key).await? else { continue };
-        let of_theirs = |stack: &StackId| sight.sees(stack);
-        if sight.is_everything() || entry.value.stack.as_ref().is_some_and(of_theirs) {
-            entries.push(audit_view(entry.value));
+    'pages: for keys in found.chunks(limit.min(AT_ONCE)) {
+        let page = load_many::<AuditEntry>(docs, keys).await?;
+        for (key, entry) in keys.iter().zip(page) {
+            if entries.len() == limit {
+                more = true;
+                break 'pages;
+            }
+            last = Some(key);
+            let Some(entry) = entry else { continue };
+            let of_theirs = |stack: &StackId| sight.sees(stack);
+            if sight.is_everything() || entry.value.stack.as_ref().is_some_and(of_theirs) {
+                entries.push(audit_view(entry.value));
+            }
         }
     }
     let next = last.filter(|_| more || !looked_at_all);

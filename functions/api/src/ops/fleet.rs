@@ -1,6 +1,6 @@
 //! Workers: who there is, and who takes no more jobs. A worker is of its pool's space.
 use super::audit::{entry, record};
-use super::list::all;
+use super::list::{all, load_many};
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Seen, Who};
 use crate::v1::{Asked, SlotView, WorkerList, WorkerView};
@@ -13,13 +13,9 @@ use windlass_ports::cas::Loaded;
 use windlass_ports::{Change, Fault, cas};
 
 async fn records(app: &App, prefix: &str) -> Result<Vec<Loaded<Instance>>, Fault> {
-    let mut records = Vec::new();
-    for key in all(&*app.deps.docs, prefix, None).await? {
-        if key.contains("/instances/") {
-            records.extend(cas::load::<Instance>(&*app.deps.docs, &key).await?);
-        }
-    }
-    Ok(records)
+    let mut listed = all(&*app.deps.docs, prefix, None).await?;
+    listed.retain(|key| key.contains("/instances/"));
+    Ok(load_many::<Instance>(&*app.deps.docs, &listed).await?.into_iter().flatten().collect())
 }
 
 /// All workers that the caller may see, those of the control plane itself left out.

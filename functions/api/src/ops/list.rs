@@ -1,8 +1,15 @@
-//! Reading the newest of what is stored oldest first, without walking all of it.
+//! Reading the newest of what is stored oldest first, without walking all of it; and many documents
+//! side by side, because a store elsewhere answers each in its own time.
+use futures_util::future::try_join_all;
+use serde::de::DeserializeOwned;
 use windlass_core::id::RunId;
 use windlass_core::time::{MINUTE_MS, UnixMs};
+use windlass_ports::cas::{self, Loaded};
 use windlass_ports::docs::LIST_MAX;
 use windlass_ports::{Docs, Fault};
+
+/// Documents that are asked for at once.
+pub(super) const AT_ONCE: usize = 50;
 
 /// All keys with this prefix beyond `after`.
 pub(super) async fn all(
@@ -21,6 +28,18 @@ pub(super) async fn all(
             _ => return Ok(keys),
         }
     }
+}
+
+/// These documents, in their order; None for one that is not there.
+pub(super) async fn load_many<T: DeserializeOwned>(
+    docs: &dyn Docs,
+    keys: &[String],
+) -> Result<Vec<Option<Loaded<T>>>, Fault> {
+    let mut found = Vec::with_capacity(keys.len());
+    for some in keys.chunks(AT_ONCE) {
+        found.extend(try_join_all(some.iter().map(|key| cas::load::<T>(docs, key))).await?);
+    }
+    Ok(found)
 }
 
 /// Up to `limit` keys below `before`, newest first. `key_at` names a key not after everything

@@ -1,6 +1,7 @@
 //! Messages that can't be handled: looked at, put back on their queue, or dropped. They are the
 //! installation's, and what they say may be of any space.
 use super::audit::{entry, record};
+use super::list::load_many;
 use super::size::prefix;
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Who};
@@ -56,12 +57,11 @@ pub(crate) async fn quarantine(
     let after = query.after.as_ref().map(|id| keys::quarantine(id));
     let listed = docs.list(&all, after.as_deref(), (limit + 1).min(LIST_MAX)).await?;
     let id_of = |key: &str| key.get(all.len()..).unwrap_or_default().to_owned();
-    let mut messages = Vec::new();
-    for listed in listed.iter().take(limit) {
-        // Gone between the list and the read: somebody dealt with it.
-        let Some(found) = cas::load::<SetAside>(docs, &listed.key).await? else { continue };
-        messages.push(view(&id_of(&listed.key), &found.value));
-    }
+    let page: Vec<String> = listed.iter().take(limit).map(|listed| listed.key.clone()).collect();
+    let found = load_many::<SetAside>(docs, &page).await?;
+    // Gone between the list and the read: somebody dealt with it.
+    let found = page.iter().zip(found).filter_map(|(key, found)| Some((key, found?)));
+    let mut messages: Vec<_> = found.map(|(key, found)| view(&id_of(key), &found.value)).collect();
     let last = listed.get(limit).and_then(|_| listed.get(limit - 1));
     messages.sort_by(|a, b| b.at.cmp(&a.at));
     Ok(QuarantineList { messages, next: last.map(|last| id_of(&last.key)) })

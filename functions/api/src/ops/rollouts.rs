@@ -1,5 +1,5 @@
 //! Rollouts: one push or trigger, its runs as they are now, parents before their dependents.
-use super::list::all;
+use super::list::{all, load_many};
 use super::runs::newest_try;
 use super::sight::Sight;
 use super::stacks::repositories;
@@ -7,6 +7,7 @@ use super::{App, Error, view};
 use crate::auth::Who;
 use crate::v1::{CommitDetail, RolloutList, RolloutRunView, RolloutView};
 use serde::Deserialize;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use windlass_core::id::RunId;
@@ -35,17 +36,25 @@ pub(crate) struct RolloutQuery {
 pub(crate) struct Known(Mutex<BTreeMap<String, UnixMs>>);
 
 impl Known {
-    async fn at(&self, app: &App, key: &str) -> Result<Option<UnixMs>, Fault> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
-        if known.is_some() {
-            return Ok(known);
-        }
-        let Some(found) = cas::load::<Rollout>(&*app.deps.docs, key).await? else {
-            return Ok(None);
+    /// The time of each of these, newest first.
+    async fn dated(
+        &self,
+        app: &App,
+        keys: Vec<String>,
+    ) -> Result<Vec<(Reverse<UnixMs>, String)>, Fault> {
+        let unknown: Vec<String> = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
         };
-        let at = found.value.at;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), at);
-        Ok(Some(at))
+        let found = load_many::<Rollout>(&*app.deps.docs, &unknown).await?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, found) in unknown.into_iter().zip(found) {
+            known.extend(found.map(|found| (key, found.value.at)));
+        }
+        let at = |key: String| Some((Reverse(*known.get(&key)?), key));
+        let mut dated: Vec<_> = keys.into_iter().filter_map(at).collect();
+        dated.sort_unstable();
+        Ok(dated)
     }
 }
 
@@ -85,13 +94,8 @@ async fn newest_first(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<String>, Fault> {
-    let mut dated = Vec::new();
-    for key in all(&*app.deps.docs, prefix, None).await? {
-        if let Some(at) = app.rollouts.at(app, &key).await? {
-            dated.push((std::cmp::Reverse(at), key));
-        }
-    }
-    dated.sort_unstable();
+    let found = all(&*app.deps.docs, prefix, None).await?;
+    let dated = app.rollouts.dated(app, found).await?;
     let skip = after.map_or(0, |after| {
         let place = dated.iter().position(|(_, key)| id_of(key).as_deref() == Some(after));
         place.map_or(0, |place| place + 1)
@@ -144,7 +148,7 @@ pub(crate) async fn commit(app: &App, who: &Who, sha: &str) -> Result<CommitDeta
         let shorts: Vec<&str> = shas.iter().map(|sha| sha.get(..12).unwrap_or(sha)).collect();
         return Err(Error::Invalid(format!("{sha} is short for several: {}", shorts.join(", "))));
     }
-    found.sort_by_key(|rollout| std::cmp::Reverse((rollout.at, rollout.id.clone())));
+    found.sort_by_key(|rollout| Reverse((rollout.at, rollout.id.clone())));
     let commit = found.first().map(|r| view::commit(&r.commit)).ok_or_else(unknown)?;
     let mut rollouts = Vec::new();
     for rollout in found.iter().take(LIMIT) {

@@ -1,6 +1,7 @@
 //! All stacks' summaries, kept between requests by the version that a list names: what did not
 //! change is not read again.
 use super::App;
+use super::list::load_many;
 use crate::auth::Who;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use windlass_core::id::StackId;
 use windlass_core::keys;
 use windlass_core::summary::Summary;
 use windlass_ports::docs::LIST_MAX;
-use windlass_ports::{Fault, Version, cas};
+use windlass_ports::{Fault, Version};
 
 /// One stack's summary with what a search looks at.
 pub(crate) struct Row {
@@ -56,19 +57,21 @@ impl Summaries {
             let page = docs.list(keys::SUMMARIES, after.as_deref(), LIST_MAX).await?;
             let more = page.len() == LIST_MAX;
             after = page.last().map(|listed| listed.key.clone());
+            let mut news: Vec<String> = Vec::new();
             for listed in page {
                 match known.get(&listed.key) {
                     Some((version, row)) if *version == listed.version => {
                         rows.insert(listed.key, (listed.version, row.clone()));
                     }
-                    _ => {
-                        moved = true;
-                        // Gone between the list and the read: it is not there.
-                        if let Some(found) = cas::load::<Summary>(docs, &listed.key).await? {
-                            let row = Arc::new(Row::new(found.value));
-                            rows.insert(listed.key, (found.version, row));
-                        }
-                    }
+                    _ => news.push(listed.key),
+                }
+            }
+            moved |= !news.is_empty();
+            let found = load_many::<Summary>(docs, &news).await?;
+            for (key, found) in news.into_iter().zip(found) {
+                // Gone between the list and the read: it is not there.
+                if let Some(found) = found {
+                    rows.insert(key, (found.version, Arc::new(Row::new(found.value))));
                 }
             }
             if !more {

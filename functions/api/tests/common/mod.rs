@@ -29,7 +29,7 @@ use windlass_ports::fake::{
     FakeClock, FakePresence, FakeSource, MemBlobs, MemDocs, MemQueues, MemSecrets,
 };
 use windlass_ports::forge::{NoArchive, NoForge};
-use windlass_ports::{Clock, Fault, Queues, cas};
+use windlass_ports::{Clock, Docs, Fault, Queues, cas};
 
 pub(crate) const REPO: &str = "infra";
 /// 2026-11-22T10:15:00Z.
@@ -148,8 +148,12 @@ impl World {
 
     /// Another process over the same store.
     pub(crate) fn remount(&mut self) {
+        self.remount_over(self.docs.clone());
+    }
+    /// … seen through something.
+    pub(crate) fn remount_over(&mut self, docs: Arc<dyn Docs>) {
         self.router = mount::router(Deps {
-            docs: self.docs.clone(),
+            docs: docs.clone(),
             queues: self.queues.clone(),
             blobs: self.blobs.clone(),
             secrets: self.secrets.clone(),
@@ -157,7 +161,7 @@ impl World {
             state: self.states.clone(),
             clock: self.clock.shared(),
             wake: self.sched.wake.clone(),
-            auth: mount::auth(self.docs.clone(), self.clock.shared()),
+            auth: mount::auth(docs, self.clock.shared()),
         });
     }
 

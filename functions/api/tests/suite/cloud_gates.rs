@@ -2,6 +2,8 @@
 use crate::common::{HOST, World};
 use axum::body::Body;
 use axum::http::Request;
+use std::sync::Arc;
+use windlass_ports::fake::{Faults, Faulty};
 
 async fn get(world: &mut World, path: &str, host: &str, token: &str) -> crate::common::Answer {
     let mut request = Request::builder().uri(path).header("host", host);
@@ -71,4 +73,21 @@ async fn another_process_hears_of_a_revoked_key_within_a_minute() {
     world.router = here;
     world.clock.advance(60_000);
     assert_eq!(get(&mut world, "/api/v1/stacks", HOST, &token).await.status, 401);
+}
+
+/// What a request costs for being let in: nothing, while its token and its key are remembered.
+#[tokio::test]
+async fn a_token_costs_two_reads_a_minute() {
+    let mut world = World::demo().await;
+    let token = world.bearer().await;
+    let faults = Faults::none();
+    world.remount_over(Arc::new(Faulty::new(world.docs.clone(), &faults)));
+    // This list reads no document.
+    let secrets = "/api/v1/secrets";
+    for (minute, reads) in [(0, 2), (0, 0), (0, 0), (1, 2), (0, 0)] {
+        world.clock.advance(minute * 60_000);
+        let before = faults.calls();
+        assert_eq!(get(&mut world, secrets, HOST, &token).await.status, 200);
+        assert_eq!(faults.calls() - before, reads);
+    }
 }
