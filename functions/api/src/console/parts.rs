@@ -169,6 +169,12 @@ pub(super) fn encode(text: &str) -> String {
     })
 }
 
+/// A message of the core at the beginning of a line.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

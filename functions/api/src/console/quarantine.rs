@@ -1,6 +1,6 @@
 //! Messages that can't be handled: what they are, why, and what to do about each.
 use super::layout::{Page, Place, page, token};
-use super::parts::{ago, encode, first_line};
+use super::parts::{ago, capital, encode, first_line};
 use super::{By, Here, Shown};
 use crate::auth::Visitor;
 use crate::ops::{self, QuarantineQuery};
@@ -25,7 +25,7 @@ pub(super) async fn list(
             li {
                 span.chip { (message.queue) }
                 div.what {
-                    a.name href={ "/quarantine/" (encode(&message.id)) } { (first_line(&message.reason)) }
+                    a.name href={ "/quarantine/" (encode(&message.id)) } { (capital(first_line(&message.reason))) }
                     div.sub { code { (message.id) } }
                 }
                 div.last.sub { (ago(now, &message.at)) }
@@ -54,11 +54,15 @@ pub(super) async fn show(
             @if let Some(group) = &found.group { span { code { (group) } } }
             span { (ago(now, &message.at)) }
         }
-        div.banner.bad { p { (message.reason) } }
-        (actions(&visitor, &found))
-        h2 { "What it says" }
-        pre.block { code { (found.body) } }
-        @if left_out > 0 { p.muted { "and " (left_out) " bytes more" } }
+        div.banner.bad { p { (capital(&message.reason)) } }
+        div.column {
+            (actions(&visitor, &found))
+            section aria-labelledby="body-title" {
+                div.headline { h2 #body-title { "What it says" } }
+                pre.block { code { (found.body) } }
+                @if left_out > 0 { p.muted { "and " (left_out) " bytes more" } }
+            }
+        }
     };
     Ok(page(&visitor, Page { title: "Quarantine", place: Place::Audit, live: None, body }))
 }
@@ -72,11 +76,13 @@ fn actions(visitor: &Visitor, found: &QuarantineDetail) -> Markup {
                 button.primary type="submit" { "Try it again" }
             }
             details.menu {
-                summary { "Drop" }
-                form method="post" action=(to("drop")) {
-                    (token(visitor))
-                    p { "It will not be handled, and can't be brought back." }
-                    button.danger type="submit" { "Drop this message" }
+                summary.button { "Drop" }
+                div.sheet {
+                    form.stacked method="post" action=(to("drop")) {
+                        (token(visitor))
+                        p { "It will never be handled, and can't be brought back." }
+                        button.danger type="submit" { "Drop this message" }
+                    }
                 }
             }
         }

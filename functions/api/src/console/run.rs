@@ -3,8 +3,8 @@ use super::changes::changes;
 use super::layout::{Live, Page, Place, page, token};
 use super::log::{Grown, grown, tail};
 use super::parts::{
-    ago, badge, because, between, clock, delta, encode, exact, first_line, kind, sha, span,
-    subject, words,
+    ago, badge, because, between, capital, clock, delta, encode, exact, first_line, kind, sha,
+    span, subject, words,
 };
 use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
@@ -139,11 +139,6 @@ fn banner(detail: &RunDetail) -> Markup {
             div.banner.calm { p { "A newer try took its place: " a href={ "/runs/" (newer) } { (newer) } } }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn button(visitor: &Visitor, run: &str, verb: Verb, class: &str, label: &str) -> Markup {
