@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Apply even a plan that changes nothing
     #[arg(long)]
     force_apply: bool,
+    /// Look for drift: plan what was last applied, and report what differs
+    #[arg(long, conflicts_with_all = ["kind", "commit", "force_apply"])]
+    drift: bool,
     /// Do not ask before a destroy
     #[arg(long, short)]
     yes: bool,
@@ -56,9 +59,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
         may_destroy(&args.stack, resources.total)?;
     }
     let request = TriggerRequest {
-        kind: Some(args.kind.into()),
+        kind: Some(if args.drift { RunType::Proposed } else { args.kind.into() }),
         commit: args.commit,
         force_apply: args.force_apply,
+        drift: args.drift,
     };
     let asked: Asked = context.client.post(&format!("/stacks/{stack}/trigger"), &request)?;
     follow(context, &asked, &args.wait)

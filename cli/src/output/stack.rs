@@ -1,7 +1,9 @@
 //! Stacks in words: the list, one of them with its surroundings, and its resources.
 use super::{Grid, Look, Word, ago, plain, run_line, short_run, short_sha};
 use crate::term::Tone;
-use api::v1::{EdgeView, LockView, ResourceList, StackDetail, StackList, StackView};
+use api::v1::{
+    DriftView, DriftedView, EdgeView, LockView, ResourceList, StackDetail, StackList, StackView,
+};
 use windlass_core::run::StateName;
 
 /// A stack's state in its colour. `NONE`: nothing has run yet.
@@ -32,12 +34,15 @@ pub(crate) fn stack_list(list: &StackList, filtered: bool, look: &Look) -> Strin
     for stack in &list.stacks {
         let last = stack.last_run.as_ref();
         let delta = last.and_then(|last| last.delta).filter(|delta| !delta.is_zero());
+        let drifted = stack.drifted.as_ref().map(|drifted| format!("{} drifted", drifted.count));
         let waiting = match (stack.queued, stack.proposed) {
             (0, 0) => String::new(),
             (queued, 0) => format!("{queued} queued"),
             (0, proposed) => format!("{proposed} previews"),
             (queued, proposed) => format!("{queued} queued, {proposed} previews"),
         };
+        let waiting = [drifted.unwrap_or_default(), waiting];
+        let waiting: Vec<_> = waiting.into_iter().filter(|words| !words.is_empty()).collect();
         let space = if stack.space == "root" { "" } else { &stack.space };
         grid.row(vec![
             stack.slug.as_str().into(),
@@ -47,7 +52,7 @@ pub(crate) fn stack_list(list: &StackList, filtered: bool, look: &Look) -> Strin
             last.map(|last| short_sha(&last.commit.sha)).unwrap_or_default().into(),
             Word::quiet(last.map(|last| short_run(&last.id)).unwrap_or_default()),
             space.into(),
-            waiting.into(),
+            waiting.join(", ").into(),
             stack.lock.as_ref().map(|lock| lock.by.clone()).unwrap_or_default().into(),
         ]);
     }
@@ -92,6 +97,9 @@ pub(crate) fn stack_detail(detail: &StackDetail, look: &Look) -> String {
     if let Some(lock) = &stack.lock {
         fact("locked", lock_words(lock, look));
     }
+    if let Some(drift) = &detail.drift {
+        fact("drift", drift_words(drift, stack.drifted.as_ref(), look));
+    }
     fact("runs after", edges(&detail.depends_on, look));
     fact("followed by", edges(&detail.dependents, look));
     if !stack.defined {
@@ -110,6 +118,38 @@ pub(crate) fn stack_detail(detail: &StackDetail, look: &Look) -> String {
         lines.push(next);
     }
     lines.join("\n")
+}
+
+fn drift_words(drift: &DriftView, drifted: Option<&DriftedView>, look: &Look) -> String {
+    let mut words = Vec::new();
+    if let Some(drifted) = drifted {
+        let some: Vec<&str> = drift.addresses.iter().take(5).map(String::as_str).collect();
+        let more = match (drifted.count as usize).saturating_sub(some.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let verb = if drifted.count == 1 { "differs" } else { "differ" };
+        let (seen, some) = (ago(&drifted.since, look.now), plain(&some.join(", ")));
+        words.push(format!("{} {verb}, first seen {seen}: {some}{more}", drifted.count));
+    }
+    if let Some(wait) = &drift.waiting {
+        let since = ago(&wait.since, look.now);
+        words.push(format!("due {since}, waits for a place in the budget of {}", wait.worker_pool));
+    }
+    match drift.last.as_ref().map(|last| (last, last.note.as_deref())) {
+        Some((last, Some(note))) => {
+            let when = ago(&last.at, look.now);
+            words.push(format!("last look {} {when}: {}", last.outcome, plain(note)));
+        }
+        Some((last, None)) if drifted.is_none() => {
+            words.push(format!("none found {}", ago(&last.at, look.now)));
+        }
+        _ => {}
+    }
+    if let Some(next) = &drift.next {
+        words.push(format!("next look {}", ago(next, look.now)));
+    }
+    words.join("; ")
 }
 
 fn code(stack: &StackView) -> String {
@@ -158,7 +198,7 @@ pub(crate) fn resource_list(lists: &[ResourceList], look: &Look) -> String {
         };
     }
     let stack_shown = lists.len() > 1;
-    let mut grid = Grid::new(&["STACK", "ADDRESS", "TYPE", "PROVIDER"]);
+    let mut grid = Grid::new(&["STACK", "ADDRESS", "TYPE", "PROVIDER", "DRIFT"]);
     for list in lists {
         for resource in &list.resources {
             grid.row(vec![
@@ -166,6 +206,7 @@ pub(crate) fn resource_list(lists: &[ResourceList], look: &Look) -> String {
                 resource.address.as_str().into(),
                 Word::quiet(&resource.kind),
                 Word::quiet(resource.provider.rsplit('/').next().unwrap_or_default()),
+                if resource.drifted.is_some() { "drifted" } else { "" }.into(),
             ]);
         }
     }

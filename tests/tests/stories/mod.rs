@@ -4,6 +4,7 @@
 mod browser;
 mod confirm;
 mod definitions;
+pub(crate) mod drift;
 mod flow;
 mod hooks;
 mod kill_both;

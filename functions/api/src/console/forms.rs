@@ -103,8 +103,9 @@ async fn ask_stack(
             ops::task(app, who, slug, TaskRequest { command }).await
         }
         "trigger" => {
+            let drift = fields.kind == "DRIFT";
             let kind = match fields.kind.as_str() {
-                "PROPOSED" => RunType::Proposed,
+                "PROPOSED" | "DRIFT" => RunType::Proposed,
                 "DESTROY" => RunType::Destroy,
                 _ => RunType::Tracked,
             };
@@ -113,7 +114,7 @@ async fn ask_stack(
                 return Err(Error::Invalid(why));
             }
             let commit = some(&fields.commit);
-            let request = TriggerRequest { kind: Some(kind), commit, force_apply: false };
+            let request = TriggerRequest { kind: Some(kind), commit, force_apply: false, drift };
             ops::trigger(app, who, slug, request).await
         }
         _ => Err(Error::NotFound("there is nothing at this address".to_owned())),

@@ -7,7 +7,9 @@ use super::{By, Here, Shown, fingerprint};
 use crate::auth::Visitor;
 use crate::http::Json;
 use crate::ops::{self, RunQuery};
-use crate::v1::{EdgeView, OutputList, ResourceList, RunList, RunView, StackDetail};
+use crate::v1::{
+    DriftView, DriftedView, EdgeView, OutputList, ResourceList, RunList, RunView, StackDetail,
+};
 use axum::extract::{Extension, Path, State};
 use maud::{Markup, html};
 use serde::Serialize;
@@ -96,6 +98,7 @@ fn head(detail: &StackDetail, now: UnixMs) -> Markup {
                 @if let Some(note) = &lock.note { ": " (note) }
             } }
         }
+        @if let Some(drifted) = &stack.drifted { (drift_banner(drifted, detail.drift.as_ref(), now)) }
         @if !stack.defined { div.banner.calm { p { "It left the definitions; what is here is what was." } } }
     }
 }
@@ -127,6 +130,7 @@ fn actions(visitor: &Visitor, detail: &StackDetail) -> Markup {
                     summary.button { "More" }
                     div.sheet {
                         @if stack.lock.is_none() { (lock_form(visitor, &to("lock"))) }
+                        @if detail.drift.is_some() { (drift_form(visitor, &to("trigger"))) }
                         (commit_form(visitor, &to("trigger")))
                         @if !stack.administrative {
                             (task_form(visitor, &to("task")))
@@ -149,6 +153,32 @@ fn lock_form(visitor: &Visitor, to: &str) -> Markup {
             label for="lock-hours" { "For how many hours (empty: until unlocked)" }
             input #lock-hours name="hours" type="number" min="1" max="10000";
             button type="submit" { "Lock" }
+        }
+    }
+}
+
+fn drift_banner(drifted: &DriftedView, drift: Option<&DriftView>, now: UnixMs) -> Markup {
+    let addresses = drift.map(|drift| drift.addresses.as_slice()).unwrap_or_default();
+    html! {
+        div.banner.ask role="status" {
+            p {
+                strong { "Drift: " (drifted.count) @if drifted.count == 1 { " resource differs" } @else { " resources differ" } }
+                " from what was applied, since " (ago(now, &drifted.since))
+                @if let Some(run) = drift.and_then(|drift| drift.found_by.as_ref()) {
+                    ", by " a href={ "/runs/" (encode(run)) } { "this run" }
+                }
+            }
+            details { summary { "Which" } ul.plain { @for address in addresses { li { code { (address) } } } } }
+        }
+    }
+}
+
+fn drift_form(visitor: &Visitor, to: &str) -> Markup {
+    html! {
+        form.stacked method="post" action=(to) {
+            (token(visitor)) input type="hidden" name="type" value="DRIFT";
+            h3 { "Look for drift" }
+            button type="submit" { "Look now" }
         }
     }
 }
@@ -231,7 +261,7 @@ fn resource_section(list: &ResourceList) -> Markup {
         @else {
             details open[list.total <= 20] {
                 summary { "Show " (list.resources.len()) @if list.next.is_some() { " of " (list.total) } }
-                ul.plain { @for resource in &list.resources { li { code { (resource.address) } } } }
+                ul.plain { @for resource in &list.resources { li { code { (resource.address) } @if resource.drifted.is_some() { " " span.chip { "drifted" } } } } }
             }
         }
     }
@@ -265,6 +295,14 @@ fn settings(detail: &StackDetail) -> Markup {
             dt { "Workspace" } dd { (detail.workspace) }
             dt { "Worker pool" } dd { (detail.worker_pool) }
             dt { "State" } dd { @if detail.manage_state { "kept by Windlass, unless the code names a backend" } @else { "in its own backend" } }
+            @if let Some(drift) = &detail.drift {
+                dt { "Drift" } dd {
+                    @if drift.schedule.is_empty() { "looked for when somebody asks" }
+                    @else { code { (drift.schedule.join("; ")) } " " (drift.timezone) }
+                    @if drift.reconcile { ", reconciled" }
+                    @if let Some(next) = &drift.next { ", next " (super::parts::exact(next)) }
+                }
+            }
             @if let Some(sha) = &detail.defined_by { dt { "Defined at" } dd { code { (super::parts::short(sha)) } } }
         }
     }

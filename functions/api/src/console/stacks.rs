@@ -70,7 +70,8 @@ fn version(found: &StackList) -> String {
     for stack in &found.stacks {
         let last = stack.last_run.as_ref();
         let run = last.map(|last| (last.id.as_str(), last.since.as_str(), last.state));
-        let _ = write!(words, "|{}{run:?}{}{}", stack.slug, stack.queued, stack.lock.is_some());
+        let (lock, drift) = (stack.lock.is_some(), stack.drifted.as_ref().map(|d| &d.since));
+        let _ = write!(words, "|{}{run:?}{}{lock}{drift:?}", stack.slug, stack.queued);
     }
     fingerprint(&words)
 }
@@ -205,6 +206,9 @@ fn row(stack: &StackView, now: windlass_core::time::UnixMs) -> Markup {
             (badge(&stack.state))
             div.what {
                 a.name href={ "/stacks/" (stack.slug) } { (stack.name) }
+                @if let Some(drifted) = &stack.drifted {
+                    " " span.chip title={ (drifted.count) " differ from what was applied" } { "drifted" }
+                }
                 @if let Some(lock) = &stack.lock {
                     " " span.chip.locked title={ "Locked by " (lock.by) } { "locked" }
                 }

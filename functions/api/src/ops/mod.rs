@@ -5,6 +5,7 @@ mod api_keys;
 mod ask;
 mod audit;
 mod deliveries;
+mod drift;
 mod error;
 mod fleet;
 mod health;

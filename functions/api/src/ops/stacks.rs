@@ -223,6 +223,7 @@ pub(crate) async fn stack(app: &App, who: &Who, slug: &str) -> Result<StackDetai
             .outputs
             .as_ref()
             .map(|o| RunRef { id: o.run.0.clone(), stack: o.stack.0.clone() }),
+        drift: super::drift::view(&head),
         stack: view::stack(&summary),
     })
 }
@@ -242,7 +243,12 @@ pub(crate) async fn resources(
     slug: &str,
     after: Option<&str>,
 ) -> Result<ResourceList, Error> {
-    let known = head_of(app, who, slug).await?.into_inner().outputs;
+    let head = head_of(app, who, slug).await?.into_inner();
+    let (known, found) = (head.outputs, head.drift.found);
+    let drifted = |address: &String| {
+        let found = found.as_ref().filter(|found| found.drifted.addresses.contains(address));
+        found.map(|found| found.since.rfc3339())
+    };
     let mut list = ResourceList {
         stack: slug.to_owned(),
         run: known.as_ref().map(|known| known.run.0.clone()),
@@ -260,6 +266,7 @@ pub(crate) async fn resources(
         .filter(beyond)
         .take(RESOURCES_PER_PAGE + 1)
         .map(|r| ResourceView {
+            drifted: drifted(&r.address),
             address: r.address,
             kind: r.kind,
             name: r.name,

@@ -26,6 +26,9 @@ pub(crate) async fn trigger(
     let by = who.writer(head.space())?;
     let actor = by.actor();
     let def = defined(&head)?.clone();
+    if request.drift {
+        return look(app, &by, &head, &def, &request).await;
+    }
     let chosen = match &request.commit {
         None => None,
         Some(name) => Some(resolve(app, &def, name).await?),
@@ -65,6 +68,27 @@ pub(crate) async fn trigger(
             Ok(answer)
         }
     }
+}
+
+/// A look for drift that somebody asks for: of what was applied, like the schedule's own, but with
+/// no place in the pool's budget. It reports, and reconciles, as that one does.
+async fn look(
+    app: &App,
+    by: &Writer,
+    head: &StackHead,
+    def: &StackDef,
+    request: &TriggerRequest,
+) -> Result<Asked, Error> {
+    if request.kind.is_some_and(|kind| kind != RunType::Proposed) || request.commit.is_some() {
+        let why = "a look for drift is a PROPOSED run of what was last applied";
+        return Err(Error::Invalid(why.to_owned()));
+    }
+    let Some(commit) = head.drift.applied.clone() else {
+        return Err(Error::Refused(format!("nothing was ever applied in {}", head.stack)));
+    };
+    let because = format!("{} asked for a look for drift", by.actor());
+    let new = NewRun { kind: RunType::Proposed, drift: true, because, ..NewRun::blank(commit) };
+    straight(app, by, head, def, new).await
 }
 
 pub(crate) async fn task(

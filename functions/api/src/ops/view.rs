@@ -1,7 +1,7 @@
 //! From the core's documents to the API's.
 use crate::v1::{
-    CommitView, InputView, JobView, LastRunView, LockView, ReferenceView, RunDetail, RunRef,
-    RunView, StackView, TransitionView, Verb, WaitView,
+    CommitView, DriftedView, InputView, JobView, LastRunView, LockView, ReferenceView, RunDetail,
+    RunRef, RunView, StackView, TransitionView, Verb, WaitView,
 };
 use std::collections::BTreeSet;
 use windlass_core::definition::Reference;
@@ -62,6 +62,9 @@ pub(super) fn stack(summary: &Summary) -> StackView {
         lock: summary.lock.as_ref().map(lock),
         queued: summary.queued,
         proposed: summary.proposed,
+        drifted: summary
+            .drifted
+            .map(|drifted| DriftedView { count: drifted.count, since: drifted.since.rfc3339() }),
     }
 }
 

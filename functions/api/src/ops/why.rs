@@ -272,8 +272,12 @@ async fn about_stack(app: &App, who: &Who, head: &StackHead) -> Result<WhyView, 
         lines.push(line_of(run, format!("Queued: run {} {note}.", run.id())));
     }
     for run in &head.proposed {
-        let text = format!("Preview {} of {} is {}.", run.id(), run.new.branch, run.state.name());
-        lines.push(line_of(run, text));
+        let what = if run.new.drift { "Look for drift" } else { "Preview" };
+        let (id, branch, state) = (run.id(), &run.new.branch, run.state.name());
+        lines.push(line_of(run, format!("{what} {id} of {branch} is {state}.")));
+    }
+    for (at, text) in super::drift::sentences(head) {
+        lines.push(WhyLine { at, ..line(text) });
     }
     let edges = head.defined.def().into_iter().flat_map(|def| &def.depends_on);
     for edge in edges.filter(|edge| sight.sees(&edge.stack)) {

@@ -25,6 +25,8 @@ pub struct TriggerRequest {
     pub commit: Option<String>,
     /// An empty plan still goes through apply.
     pub force_apply: bool,
+    /// A PROPOSED run that looks for drift: what was last applied, planned anew.
+    pub drift: bool,
 }
 
 /// `POST /stacks/{slug}/task`.

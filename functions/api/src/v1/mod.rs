@@ -30,6 +30,7 @@ pub use stack::{
     CommitView, EdgeView, Facets, LastRunView, LockView, OutputList, OutputView, ReferenceView,
     ResourceList, ResourceView, StackDetail, StackList, StackView, StatePart,
 };
+pub use stack::{DriftLookView, DriftView, DriftWaitView, DriftedView};
 
 use serde::{Deserialize, Serialize};
 pub use windlass_core::access::Role;

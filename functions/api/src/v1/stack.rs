@@ -52,6 +52,16 @@ pub struct StackView {
     pub lock: Option<LockView>,
     pub queued: u32,
     pub proposed: u32,
+    /// Resources that are not as they were applied, if any are known to be.
+    pub drifted: Option<DriftedView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftedView {
+    /// Resources and outputs.
+    pub count: u32,
+    /// Since when exactly these differ.
+    pub since: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +113,43 @@ pub struct StackDetail {
     pub open_proposed: Vec<RunView>,
     /// The run whose outputs dependents use.
     pub outputs_from: Option<RunRef>,
+    /// None: nobody has looked for drift here, and nobody will.
+    pub drift: Option<DriftView>,
+}
+
+/// Drift detection of one stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftView {
+    /// Cron lines; empty: only when somebody asks.
+    pub schedule: Vec<String>,
+    pub timezone: String,
+    pub reconcile: bool,
+    /// When the next slot falls due.
+    pub next: Option<String>,
+    /// A slot that fell due and waits for a place in its pool's drift budget.
+    pub waiting: Option<DriftWaitView>,
+    pub last: Option<DriftLookView>,
+    /// The run that first saw what differs now.
+    pub found_by: Option<String>,
+    /// What differs, by address; the first 200.
+    pub addresses: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftWaitView {
+    pub since: String,
+    pub worker_pool: String,
+}
+
+/// How the last look went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftLookView {
+    pub at: String,
+    /// None: it was skipped.
+    pub run: Option<String>,
+    /// `clean`, `drifted`, `failed`, `overtaken` or `skipped`.
+    pub outcome: String,
+    pub note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +186,8 @@ pub struct ResourceView {
     pub name: String,
     pub provider: String,
     pub module: Option<String>,
+    /// Since when it is known to differ from what was applied.
+    pub drifted: Option<String>,
 }
 
 /// `GET /stacks/{slug}/outputs`.

@@ -341,3 +341,55 @@ async fn workers_are_drained_and_taken_back() {
         assert_eq!(workers.workers[0].state, state, "{verb}");
     }
 }
+
+#[tokio::test]
+async fn a_look_for_drift_is_shown_where_people_look() {
+    let mut world = World::demo().await;
+    let drift = json!({"drift": true});
+    let refused = world.post("/stacks/app-b/trigger", drift.clone()).await;
+    assert_eq!(refused.status, 409, "{}", refused.json());
+    let tracked = json!({"drift": true, "type": "TRACKED"});
+    assert_eq!(world.post("/stacks/network/trigger", tracked).await.status, 422);
+    assert_eq!(world.get("/stacks/network").await.json()["drift"], Value::Null);
+
+    // The world still is as it was applied.
+    let shown = std::mem::take(&mut world.tools.get_mut("network").unwrap().changes);
+    let asked = world.post("/stacks/network/trigger", drift.clone()).await;
+    assert_eq!(asked.status, 200, "{}", asked.json());
+    world.settle().await;
+    let stack = world.get("/stacks/network").await.json();
+    assert_eq!(
+        (&stack["drifted"], &stack["drift"]["last"]["outcome"]),
+        (&Value::Null, &json!("clean"))
+    );
+
+    world.tools.get_mut("network").unwrap().changes = shown;
+    world.post("/stacks/network/trigger", drift).await;
+    world.settle().await;
+    let stack = world.get("/stacks/network").await.json();
+    let addresses = stack["drift"]["addresses"].as_array().unwrap();
+    assert!(!addresses.is_empty());
+    assert_eq!(stack["drifted"]["count"], addresses.len());
+    assert_eq!(stack["state"], "FINISHED", "a look is not the stack's state");
+    let list = world.get("/stacks?q=network").await.json();
+    assert_eq!(list["stacks"][0]["drifted"], stack["drifted"]);
+    let resources = world.get("/stacks/network/resources").await.json();
+    for resource in resources["resources"].as_array().unwrap() {
+        let known = addresses.contains(&resource["address"]);
+        assert_eq!(resource["drifted"].is_string(), known, "{resource}");
+    }
+    let why = world.get("/why/network").await.json();
+    let said = |words: &str| {
+        why["lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|line| line["text"].as_str().unwrap().contains(words))
+    };
+    assert!(said("It has drifted: "), "{why}");
+    let browser = world.browser().await;
+    let page = browser.get(&mut world, "/stacks/network").await.body;
+    let first = addresses[0].as_str().unwrap().replace('"', "&quot;");
+    assert!(page.contains("differ") && page.contains(&first), "{first}");
+    assert!(browser.get(&mut world, "/").await.body.contains(">drifted<"));
+}
