@@ -2,9 +2,9 @@
 //!
 //! When a stack is due is the business of its own actor, which wakes at its own minute: nothing here
 //! goes through all stacks. What no single stack can see is how many look at the same time. So a
-//! stack that is due files a ticket, and [`handle`], called every minute, gives the places that are
-//! free to the oldest tickets and tells those stacks; their actors make the runs, and give the places
-//! back when these have ended. Cost grows with who is due, not with what exists.
+//! stack that is due files a ticket, and [`handle`], called again and again, gives the places that
+//! are free to the oldest tickets and tells those stacks; their actors make the runs, and give the
+//! places back when these have ended. Cost grows with who is due, not with what exists.
 #[cfg(feature = "aws")]
 pub mod config;
 
