@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use windlass_core::effect::{Effect, Entry};
-use windlass_core::id::{EffectId, StackId};
+use windlass_core::event::{Intent, StackEnvelope, StackEvent};
+use windlass_core::id::{EffectId, EventId, StackId, derive};
 use windlass_core::keys;
 use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
@@ -39,11 +40,11 @@ pub(crate) async fn tell(deps: &Deps, head: &StackHead) -> Told {
         Effect::SetStatus { status } => Some((entry, &**status)),
         _ => None,
     });
-    let outcomes = join_all(
-        owed.map(|(entry, status)| async move { (entry, post(deps, &head.stack, status).await) }),
-    );
+    let outcomes = join_all(owed.map(|(entry, status)| async move {
+        ((entry, status), post(deps, &head.stack, status).await)
+    }));
     let mut told = Told::default();
-    for (entry, outcome) in outcomes.await {
+    for ((entry, status), outcome) in outcomes.await {
         let Err(fault) = outcome else {
             told.done.insert(entry.id.clone());
             continue;
@@ -52,7 +53,9 @@ pub(crate) async fn tell(deps: &Deps, head: &StackHead) -> Told {
             effect = entry.effect.label(), effect_id = %entry.id, tries = entry.tries,
             error = fault.chain(), "a status was not told and stays owed"
         );
-        if hopeless(deps, entry, &fault) && set_aside(deps, head, entry, &fault).await.is_ok() {
+        let given_up = hopeless(deps, entry, &fault)
+            && set_aside(deps, head, (entry, status), &fault).await.is_ok();
+        if given_up {
             told.done.insert(entry.id.clone());
         } else if !fault.is_retryable() {
             told.refused.insert(entry.id.clone());
@@ -68,21 +71,25 @@ fn hopeless(deps: &Deps, entry: &Entry, fault: &Fault) -> bool {
     }
 }
 
-/// That entry alone goes to quarantine, readable by people.
+/// That entry alone goes to quarantine, as a message that says it anew when somebody retries it.
 async fn set_aside(
     deps: &Deps,
     head: &StackHead,
-    entry: &Entry,
+    (entry, status): (&Entry, &Status),
     fault: &Fault,
 ) -> Result<(), Fault> {
-    let body = serde_json::to_string(entry)
-        .map_err(|error| Fault::poison_from("an effect does not serialise", error))?;
+    let (id, at) = (EventId(derive(&["retell", &entry.id.0])), deps.clock.now());
+    let event = StackEvent::Retell { run: status.run.clone() };
+    let again = Intent::Stack(StackEnvelope { id, stack: head.stack.clone(), at, hops: 0, event });
+    let body = serde_json::to_string(&again)
+        .map_err(|error| Fault::poison_from("an intent does not serialise", error))?;
+    let (context, words) = (status::context(&head.stack), &status.said.words);
     let set_aside = Quarantined {
-        queue: "forge".to_owned(),
-        group: Some(keys::stack_group(&head.stack)),
+        queue: keys::INTENTS.to_owned(),
+        group: Some(again.group()),
         body,
-        reason: fault.chain(),
-        at: deps.clock.now(),
+        reason: format!("can't say \"{words}\" under {context}: {}", fault.chain()),
+        at,
     };
     tracing::error!(effect_id = %entry.id, error = fault.chain(), "quarantined");
     let key = keys::quarantine(&format!("forge-{}", entry.id));

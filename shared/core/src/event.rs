@@ -102,6 +102,10 @@ pub enum StackEvent {
         place: u32,
         minute: u64,
     },
+    /// Say at its commit, once more, how this run stands: what was to be said was set aside.
+    Retell {
+        run: RunId,
+    },
     /// A moment that this stack asked to be woken for has come, or somebody thinks it should look.
     Due,
 }

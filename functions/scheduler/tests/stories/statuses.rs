@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use scheduler::{Deps, Quarantined};
 use std::sync::Arc;
 use tokio::sync::Notify;
-use windlass_core::event::Command;
+use windlass_core::event::{Command, Intent};
 use windlass_core::id::Sha;
 use windlass_core::keys;
 use windlass_core::status::StatusState;
@@ -152,13 +152,15 @@ async fn a5_a_deleted_repository_does_not_stop_its_stacks() {
     assert_eq!(world.head("net").await.outbox, []);
     let aside = world.set_aside().await;
     assert_eq!(aside.len(), 1, "the last word of one run, and nothing else");
-    assert_eq!(
-        (aside[0].queue.as_str(), aside[0].reason.as_str()),
-        ("forge", "there is no repository infra")
-    );
-    assert_eq!(aside[0].group, Some(keys::stack_group(&"net".into())));
-    assert!(aside[0].body.contains("applied: +1 ~0 -0"), "{}", aside[0].body);
+    let why = "can't say \"applied: +1 ~0 -0\" under windlass/net: there is no repository infra";
+    assert_eq!((aside[0].queue.as_str(), aside[0].reason.as_str()), (keys::INTENTS, why));
     assert_eq!(world.queues.busy(), Vec::<String>::new());
+    // It is there again, and somebody retries what was set aside.
+    world.forge.restore(REPO);
+    let again: Intent = serde_json::from_str(&aside[0].body).expect("an intent");
+    world.send_late(again).await;
+    world.settle().await;
+    assert_eq!(world.shown("net", &world.main()), "success applied: +1 ~0 -0");
     // And the next run goes its way.
     world.touch("net").await;
     world.settle().await;

@@ -70,16 +70,17 @@ mod tests {
     use super::*;
     use reqwest::header::HeaderName;
 
+    type Row = (&'static str, u16, Headers, &'static str, Option<u64>);
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn answers_that_ask_for_silence() {
         const SECONDARY: &str = "You have exceeded a secondary rate limit.";
         const NO_ACCESS: &str = "Resource not accessible by integration";
-        const RESET: &[(&str, &str)] =
-            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1300")];
-        const LEFT: &[(&str, &str)] =
-            &[("x-ratelimit-remaining", "9"), ("x-ratelimit-reset", "1300")];
+        const RESET: Headers = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1300")];
+        const LEFT: Headers = &[("x-ratelimit-remaining", "9"), ("x-ratelimit-reset", "1300")];
         #[rustfmt::skip]
-        let table: [(&str, u16, &[(&str, &str)], &str, Option<u64>); 12] = [
+        let table: [Row; 12] = [
             // name                     status headers                     body        seconds
             ("fine",                    200,   LEFT,                       "",         None),
             ("the last one allowed",    200,   RESET,                      "",         None),

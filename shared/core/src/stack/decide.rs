@@ -141,6 +141,7 @@ impl Turn<'_> {
             }
             StackEvent::Command { actor, command } => self.command(actor, command),
             StackEvent::DriftTurn { pool, place, minute } => self.drift_turn(pool, *place, *minute),
+            StackEvent::Retell { run } => self.retell(run),
             StackEvent::Due => self.sweep(),
         }
     }

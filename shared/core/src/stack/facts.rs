@@ -99,6 +99,9 @@ pub fn wants(head: &StackHead, envelope: &StackEnvelope) -> Wants {
             wants.audit = Some((envelope.at, envelope.id.clone()));
             may_release |= matches!(command, Command::Retry { .. });
         }
+        StackEvent::Retell { run } => {
+            wants.runs.insert(run.clone());
+        }
         StackEvent::Due => sweep_wants(head, &mut wants),
         StackEvent::Define { .. } | StackEvent::Undefine { .. } => may_release = true,
         // Its run leaves the queue at once, and may use outputs of others.

@@ -206,6 +206,24 @@ impl Turn<'_> {
         self.owe_status(status);
     }
 
+    /// Owes it again, unless something newer is owed or a newer try speaks in its place.
+    pub(super) fn retell(&mut self, id: &RunId) -> Answer {
+        let run = self.head.run(id).or_else(|| self.known(id));
+        let speaks = run.filter(|run| self.facts.heard && run.superseded_by.is_none());
+        let Some(status) = speaks.and_then(Status::of) else {
+            return stale("there is nothing to say of this run");
+        };
+        let newer = self.head.outbox.iter().any(|entry| match &entry.effect {
+            Effect::SetStatus { status: owed } => owed.said.sha == status.said.sha,
+            _ => false,
+        });
+        if newer {
+            return stale("it is about to be said");
+        }
+        self.owe_status(status);
+        done(Some(id))
+    }
+
     /// Under a new id, in the place of whatever is still owed about this commit.
     fn owe_status(&mut self, status: Status) {
         self.head.outbox.retain(|entry| match &entry.effect {

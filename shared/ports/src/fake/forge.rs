@@ -32,6 +32,10 @@ impl FakeForge {
     pub fn delete(&self, repo: &str) {
         lock(&self.0).gone.insert(repo.into());
     }
+    /// It is there again.
+    pub fn restore(&self, repo: &str) {
+        lock(&self.0).gone.remove(&RepoName::from(repo));
+    }
     /// Everything that was ever told, oldest first.
     #[must_use]
     pub fn told(&self) -> Vec<CommitStatus> {
