@@ -96,10 +96,9 @@ async fn everywhere(before: World, sent: &[Sent]) {
 
 async fn deliver(world: &mut World, sent: &[Sent]) {
     for sent in sent {
-        let kept = |world: &World| world.docs.dump().keys().any(|key| key.contains(&sent.id));
         if world.hook(sent).await.is_err() && world.faults.crashed() {
             world.restart().await;
-            if !kept(world) {
+            if !world.is_kept(sent) {
                 world.hook(sent).await.expect("sent again");
             }
         }

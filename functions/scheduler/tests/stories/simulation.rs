@@ -1,12 +1,13 @@
 //! A seeded simulation: a random graph of stacks, people and pushes at random, workers that die or
 //! pause anywhere, messages that come twice or late, calls that fail before or after their effect,
-//! a server that crashes, clocks that jump. The invariants are checked after every step; at the end
+//! a server that crashes, clocks that jump. In every other world nobody watches the repository: all
+//! that is known of it comes by deliveries, late and in any order. The invariants are checked after every step; at the end
 //! everything is healed and must come to rest.
 //!
 //! `SIM_SEED=n` runs one seed, `SIM_STEPS=n` that many steps of each.
 use crate::dice::Dice;
 use crate::invariants::Watch;
-use crate::world::{Tool, World};
+use crate::world::{Sent, Tool, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use windlass_core::event::Command;
@@ -42,6 +43,10 @@ struct Sim {
     pushes: u64,
     /// Pushes that the repository accepted, by their place in its history.
     accepted: BTreeSet<u64>,
+    /// Deliveries that are all that is heard of pushes; None: the repository is watched.
+    sent: Option<Vec<Sent>>,
+    /// Deliveries that are late, or that somebody will send again.
+    late: Vec<Sent>,
     log: Vec<String>,
 }
 
@@ -62,7 +67,22 @@ impl Sim {
         }
         let (watch, asleep, paused) = (Watch::default(), Vec::new(), BTreeSet::new());
         let (workers, pushes, accepted, log) = (0, 0, BTreeSet::new(), Vec::new());
-        Sim { seed, dice, world, watch, stacks, asleep, paused, workers, pushes, accepted, log }
+        let (sent, late) = ((seed % 2 == 0).then(Vec::new), Vec::new());
+        Sim {
+            seed,
+            dice,
+            world,
+            watch,
+            stacks,
+            asleep,
+            paused,
+            workers,
+            pushes,
+            accepted,
+            sent,
+            late,
+            log,
+        }
     }
 
     fn definitions(&self) -> String {
@@ -223,8 +243,58 @@ impl Sim {
         }
         let files: Vec<(&str, &str)> =
             files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
-        self.world.push(branch, &files).await;
-        format!("push to {branch}: {}", files.iter().map(|(p, _)| *p).collect::<Vec<_>>().join(" "))
+        let how = match &self.sent {
+            None => {
+                self.world.push(branch, &files).await;
+                "looked at".to_owned()
+            }
+            Some(_) if branch == "feature" && self.dice.chance(30) => {
+                match self.world.delete(branch).await {
+                    Some(sent) => self.deliver(sent).await,
+                    None => "no such branch".to_owned(),
+                }
+            }
+            Some(_) => {
+                let sent = self.world.commit_of(branch, &files).await;
+                self.deliver(sent).await
+            }
+        };
+        format!(
+            "{how}: push to {branch}: {}",
+            files.iter().map(|(p, _)| *p).collect::<Vec<_>>().join(" ")
+        )
+    }
+
+    /// The forge tells of a push, or does so later, behind others.
+    async fn deliver(&mut self, sent: Sent) -> String {
+        let mut told = Vec::new();
+        let mut queue = vec![sent];
+        if self.dice.chance(50) {
+            queue.append(&mut self.late);
+        }
+        for sent in queue {
+            if self.dice.chance(25) {
+                told.push("late");
+                self.late.push(sent);
+                continue;
+            }
+            let taken = self.world.hook(&sent).await.is_ok();
+            // Whoever sees that it failed sends it again; some do although it was kept.
+            if !taken && (!self.world.is_kept(&sent) || self.dice.chance(30)) {
+                self.late.push(sent.clone());
+            }
+            told.push(if taken { "taken" } else { "failed" });
+            self.sent.iter_mut().for_each(|all| all.push(sent.clone()));
+        }
+        told.join(" ")
+    }
+
+    /// What the repository's watcher sees, if there is one.
+    async fn watched(&mut self) -> Option<usize> {
+        match self.sent {
+            None => self.world.observe().await.ok(),
+            Some(_) => Some(0),
+        }
     }
 
     /// The definitions change: an edge, a switch, or one more stack.
@@ -352,7 +422,7 @@ impl Sim {
             true => "no server".to_owned(),
             false => format!("{:?}", scheduler::tick(&self.world.deps).await.ok()),
         };
-        let _ = self.world.observe().await;
+        let _ = self.watched().await;
         format!("{ms} ms pass: {ticked}")
     }
 
@@ -388,9 +458,13 @@ impl Sim {
             self.world.drain(&worker, false).await;
         }
         self.world.crew.push("last".to_owned());
+        for sent in std::mem::take(&mut self.late) {
+            self.world.hook(&sent).await.expect("taken");
+            self.sent.iter_mut().for_each(|all| all.push(sent.clone()));
+        }
         let mut broken = Vec::new();
         for _ in 0..100 {
-            let told = self.world.observe().await.expect("observed");
+            let told = self.watched().await.expect("observed") + self.world.bodies().len();
             for _ in 0..5_000 {
                 if !self.world.step().await {
                     break;
@@ -406,6 +480,11 @@ impl Sim {
             scheduler::tick(&self.world.deps).await.expect("a healthy tick");
         }
         self.must_hold(&broken);
+        for sent in self.sent.iter().flatten() {
+            let (became, seed) = (self.world.became(sent).await, self.seed);
+            assert!(["routed", "known"].contains(&became), "SIM_SEED={seed}: {sent:?} {became}");
+        }
+        assert_eq!(self.world.bodies(), [""; 0], "SIM_SEED={}", self.seed);
         assert_eq!(self.world.queues.busy(), [""; 0], "SIM_SEED={}", self.seed);
         let routed: BTreeSet<u64> =
             self.watch.rollouts.values().map(|rollout| rollout.commit.seq).collect();

@@ -21,13 +21,25 @@ pub(crate) struct Sent {
 impl World {
     /// Pushes files to a branch; what the forge then has to say.
     pub(crate) async fn commit(&mut self, branch: &str, files: &[&str]) -> Sent {
-        self.advance(1_000);
-        let before = self.branch(branch).await;
         self.events += 1;
         let text = format!("# {}", self.events);
         let written: Vec<(&str, &str)> = files.iter().map(|path| (*path, text.as_str())).collect();
-        let after = self.source.push(REPO, branch, &written);
+        self.commit_of(branch, &written).await
+    }
+
+    pub(crate) async fn commit_of(&mut self, branch: &str, written: &[(&str, &str)]) -> Sent {
+        self.advance(1_000);
+        let before = self.branch(branch).await;
+        let after = self.source.push(REPO, branch, written);
+        let files: Vec<&str> = written.iter().map(|(path, _)| *path).collect();
         self.push_event(branch, before.as_ref(), Some(&after), json!({ "files": files }))
+    }
+
+    /// The branch goes, if it is there.
+    pub(crate) async fn delete(&mut self, branch: &str) -> Option<Sent> {
+        let head = self.branch(branch).await?;
+        self.source.delete_branch(REPO, branch);
+        Some(self.push_event(branch, Some(&head), None, json!({})))
     }
 
     /// The payload of a push; `more` may say `forced`, and the `files` of its one commit.
@@ -90,6 +102,11 @@ impl World {
     pub(crate) fn bodies(&self) -> Vec<String> {
         let docs = self.docs.dump().into_keys();
         docs.filter(|key| key.contains("/delivery:") || key.ends_with("/refused")).collect()
+    }
+
+    /// Whether anything of it is stored.
+    pub(crate) fn is_kept(&self, sent: &Sent) -> bool {
+        self.docs.dump().keys().any(|key| key.contains(&sent.id))
     }
 
     pub(crate) async fn branch(&self, branch: &str) -> Option<Sha> {
