@@ -1,12 +1,16 @@
 //! What the death of a worker leaves to do, in the store.
 use scheduler::Deps;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::id::{InstanceId, PoolId, StackId};
 use windlass_core::instance::{Instance, Slot};
 use windlass_core::job::{Claim, JobId, JobResult, JobSpec, ProcessGroup};
 use windlass_core::keys;
+use windlass_core::run::Run;
+use windlass_core::stack::StackHead;
+use windlass_core::summary::Summary;
 use windlass_ports::cas::{self, Change, Loaded};
-use windlass_ports::{Fault, PutError};
+use windlass_ports::docs::LIST_MAX;
+use windlass_ports::{Docs, Fault, PutError};
 
 /// Who put the mark on a dead worker's record: nobody takes it for an operator's.
 const MARKED_BY: &str = "windlass";
@@ -64,6 +68,31 @@ impl Aftermath {
         Ok(orphans)
     }
 
+    /// Jobs that somebody claimed and that have no result, by worker: whatever its record says by
+    /// now. A process that took a dead one's name has registered anew, and its record forgot.
+    pub(super) async fn claimed(&self) -> Result<BTreeMap<InstanceId, Vec<Orphan>>, Fault> {
+        let docs = &*self.deps.docs;
+        let mut claimed: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = docs.list(keys::SUMMARIES, after.as_deref(), LIST_MAX).await?;
+            for listed in &page {
+                let Some(stack) = busy(docs, &listed.key).await? else { continue };
+                let head = cas::load::<StackHead>(docs, &keys::head(&stack)).await?;
+                let head = head.map(|head| head.value);
+                for job in head.iter().flat_map(StackHead::open).filter_map(Run::job) {
+                    let Some((worker, group)) = holder(docs, &job).await? else { continue };
+                    let orphan = Orphan { job, stack: stack.clone(), group };
+                    claimed.entry(worker).or_default().push(orphan);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == LIST_MAX => after = Some(last.key.clone()),
+                _ => return Ok(claimed),
+            }
+        }
+    }
+
     /// The stack looks at itself now, instead of when its next minute comes.
     pub(super) async fn wake(&self, orphan: &Orphan) -> Result<(), Fault> {
         scheduler::nudge(&self.deps, &orphan.stack).await
@@ -108,6 +137,25 @@ impl Aftermath {
     ) -> Result<Option<Loaded<Instance>>, Fault> {
         cas::load(&*self.deps.docs, &keys::instance(pool, name)).await
     }
+}
+
+/// The stack, if it has a run that a worker may be at.
+async fn busy(docs: &dyn Docs, summary: &str) -> Result<Option<StackId>, Fault> {
+    let summary = cas::load::<Summary>(docs, summary).await?.map(|found| found.value);
+    Ok(summary
+        .filter(|s| s.proposed > 0 || s.last.as_ref().is_some_and(|last| !last.state.terminal()))
+        .map(|summary| summary.stack))
+}
+
+/// Who claimed the job, as long as it has no result.
+async fn holder(
+    docs: &dyn Docs,
+    job: &JobId,
+) -> Result<Option<(InstanceId, Option<ProcessGroup>)>, Fault> {
+    let claim = cas::load::<Claim>(docs, &keys::job_claim(job)).await?.map(|claim| claim.value);
+    let Some(Claim::Held { worker, group, .. }) = claim else { return Ok(None) };
+    let result = cas::load::<JobResult>(docs, &keys::job_result(job)).await?;
+    Ok(result.is_none().then_some((worker, group)))
 }
 
 fn jobs(record: &Instance) -> impl Iterator<Item = &JobId> {

@@ -3,6 +3,7 @@
 //! In the dead worker's folder may lie a result that it could not deliver, and the log of a tool
 //! that outlives it. Only a process of the same name may hand these in; it takes no job.
 use super::Crew;
+use super::after::Orphan;
 use crate::up::folder::Layout;
 use std::future::Future;
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ async fn emptied(folder: &PathBuf) {
 }
 
 /// However long the store is away.
-async fn surely<T, F: Future<Output = Result<T, Fault>>>(ask: impl Fn() -> F) -> T {
+pub(super) async fn surely<T, F: Future<Output = Result<T, Fault>>>(ask: impl Fn() -> F) -> T {
     loop {
         match ask().await {
             Ok(answer) => return answer,
@@ -68,11 +69,14 @@ async fn surely<T, F: Future<Output = Result<T, Fault>>>(ask: impl Fn() -> F) ->
 impl Crew {
     /// Says that a worker is gone, tells the stacks whose jobs it had, again when their tools have
     /// ended, and frees its name when nothing of it is open any more.
-    pub(super) async fn settle(&self, name: InstanceId, cause: String) {
+    /// `claimed`: jobs of its that are known to be open, whatever its record says by now.
+    pub(super) async fn settle(&self, name: InstanceId, cause: String, claimed: Vec<Orphan>) {
         let (after, pool) = (&self.shared.aftermath, &self.shared.pool);
         let estate = Estate::of(&self.shared.layout, &name);
         self.shared.roster.hold(&name);
-        let orphans = surely(|| after.orphans(pool, &name)).await;
+        let mut orphans = surely(|| after.orphans(pool, &name)).await;
+        orphans.retain(|orphan| claimed.iter().all(|known| known.job != orphan.job));
+        orphans.extend(claimed);
         let undelivered = holds_anything(&estate.spool);
         if !undelivered {
             self.gone(&name, &cause);

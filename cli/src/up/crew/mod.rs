@@ -6,6 +6,7 @@ mod presence;
 mod roster;
 
 pub(crate) use after::Aftermath;
+use after::Orphan;
 pub(crate) use presence::MachinePresence;
 pub(crate) use roster::{Roster, WorkerFate};
 
@@ -13,6 +14,7 @@ use crate::up::folder::Layout;
 use adapter_socket::Authority;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -77,14 +79,20 @@ impl Crew {
 
     /// Takes note of what an earlier server left, then keeps `count` workers running.
     pub(crate) async fn start(&self, count: usize) {
-        for (name, fate) in self.shared.roster.all() {
+        let known = self.shared.roster.all();
+        let mut claimed = match known.is_empty() {
+            true => BTreeMap::new(),
+            false => heir::surely(|| self.shared.aftermath.claimed()).await,
+        };
+        for (name, fate) in known {
+            let claimed = claimed.remove(&name).unwrap_or_default();
             match fate {
                 WorkerFate::Alive(process) if proc::group_gone(&process) => {
                     let cause = format!("worker {name} ended while the server was away");
-                    self.died(name, cause);
+                    self.died(name, cause, claimed);
                 }
                 WorkerFate::Alive(process) => self.adopt(name, process),
-                WorkerFate::Gone { cause } => self.died(name, cause),
+                WorkerFate::Gone { cause } => self.died(name, cause, claimed),
             }
         }
         // So that names are free again, where nothing keeps them.
@@ -123,7 +131,7 @@ impl Crew {
             }
             crew.shared.alive.send_modify(|alive| *alive -= 1);
             let cause = format!("worker {name}, started by an earlier server, has ended");
-            crew.died(name, cause);
+            crew.died(name, cause, Vec::new());
         });
     }
 
@@ -135,7 +143,7 @@ impl Crew {
                 Ok(busy) => {
                     let name = self.shared.roster.reserve(&busy);
                     let cause = self.live_and_die(&name).await;
-                    self.died(name, cause);
+                    self.died(name, cause, Vec::new());
                 }
                 Err(fault) => {
                     tracing::warn!(fault = %fault.chain(), "the workers' records can't be read");
@@ -234,11 +242,11 @@ impl Crew {
         ended
     }
 
-    fn died(&self, name: InstanceId, cause: String) {
+    fn died(&self, name: InstanceId, cause: String, claimed: Vec<Orphan>) {
         self.shared.settling.send_modify(|settling| *settling += 1);
         let crew = self.clone();
         tokio::spawn(async move {
-            crew.settle(name, cause).await;
+            crew.settle(name, cause, claimed).await;
             crew.shared.settling.send_modify(|settling| *settling -= 1);
         });
     }
