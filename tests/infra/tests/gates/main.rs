@@ -1,0 +1,23 @@
+//! The template against linters, against the code, and against what it may cost.
+mod agree;
+mod bill;
+mod lint;
+mod policies;
+
+use e2e::cloud::template::{Template, translate};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn translated() -> Value {
+    translate(&root().join("infra/template.yaml")).unwrap()
+}
+
+/// As somebody deploys it who only says which repositories.
+fn template() -> Template {
+    let repositories = ("Repositories", "infra=acme/infra@main".to_owned());
+    Template::new("windlass", translated(), &[repositories]).unwrap()
+}
