@@ -15,8 +15,10 @@ use windlass_ports::{Fault, Outgoing, cas};
 
 /// A person waits at most this long for the answer; what was asked may still happen after it.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
-/// Looked at anyway: a notification may belong to another process.
+/// Looked at anyway, for actors may commit in other processes: soon at first, then less often,
+/// because each look is a request to a store elsewhere.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// A run that was just made gets this long to become readable before its id is told.
 const READABLE_WAIT: Duration = Duration::from_secs(3);
 
@@ -55,20 +57,22 @@ async fn send(app: &App, intent: &Intent) -> Result<(), Fault> {
 /// The next moment worth a look, until the deadline. False: it has passed.
 struct Patience {
     until: Instant,
+    again: Duration,
 }
 
 impl Patience {
     fn of(wait: Duration) -> Self {
-        Self { until: Instant::now() + wait }
+        Self { until: Instant::now() + wait, again: LOOK_AGAIN }
     }
     /// Waits for a notification, or a moment. `armed` was made before the last look, so that
     /// nothing that happened since then is missed.
-    async fn next(&self, armed: impl Future<Output = ()>) -> bool {
+    async fn next(&mut self, armed: impl Future<Output = ()>) -> bool {
         let now = Instant::now();
         if now >= self.until {
             return false;
         }
-        let _ = timeout_at(self.until.min(now + LOOK_AGAIN), armed).await;
+        let _ = timeout_at(self.until.min(now + self.again), armed).await;
+        self.again = (self.again * 3 / 2).min(LOOK_AGAIN_MAX);
         true
     }
 }
@@ -79,7 +83,7 @@ pub(super) async fn from_stack(
     stack: &StackId,
     event: &EventId,
 ) -> Result<Answer, Error> {
-    let patience = Patience::of(ANSWER_WAIT);
+    let mut patience = Patience::of(ANSWER_WAIT);
     loop {
         let mut armed = pin!(app.deps.wake.notified());
         armed.as_mut().enable();
@@ -99,7 +103,7 @@ pub(super) async fn from_repo(
     repo: &RepoName,
     event: &EventId,
 ) -> Result<Answer, Error> {
-    let patience = Patience::of(ANSWER_WAIT);
+    let mut patience = Patience::of(ANSWER_WAIT);
     loop {
         let mut armed = pin!(app.deps.wake.notified());
         armed.as_mut().enable();
@@ -118,7 +122,7 @@ pub(super) async fn from_delivery(
     app: &App,
     delivery: &EventId,
 ) -> Result<Option<DeliveryOutcome>, Error> {
-    let patience = Patience::of(ANSWER_WAIT);
+    let mut patience = Patience::of(ANSWER_WAIT);
     let key = keys::delivery_outcome(&delivery.0);
     loop {
         let mut armed = pin!(app.deps.wake.notified());
@@ -156,7 +160,7 @@ pub(super) async fn readable(app: &App, id: &RunId) -> Result<(), Error> {
 }
 
 async fn await_run(app: &App, id: &RunId, wait: Duration) -> Result<Option<Run>, Error> {
-    let patience = Patience::of(wait);
+    let mut patience = Patience::of(wait);
     loop {
         let mut armed = pin!(app.deps.wake.notified());
         armed.as_mut().enable();

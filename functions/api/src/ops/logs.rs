@@ -19,8 +19,9 @@ const PAGE_BYTES: usize = 512 * 1024;
 /// A line without an end is shown once it is this long, or once its step is over.
 const LINE_BYTES: usize = 8 * 1024;
 pub(crate) const WAIT_MS_MAX: u64 = 20_000;
-/// Parts are not announced: whoever waits looks this often.
+/// Parts are not announced: whoever waits looks this often at first, and less so when nothing comes.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// One step of one job, and where its parts begin.
 struct StepLog {
@@ -189,7 +190,7 @@ pub(crate) async fn log_wait(
     wait_ms: u64,
 ) -> Result<LogPage, Error> {
     let until = Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
-    let mut seen = None;
+    let (mut seen, mut again) = (None, LOOK_AGAIN);
     loop {
         let mut armed = pin!(app.deps.wake.notified());
         armed.as_mut().enable();
@@ -200,7 +201,8 @@ pub(crate) async fn log_wait(
         if !page.parts.is_empty() || page.done || moved || now >= until {
             return Ok(page);
         }
-        let _ = timeout_at(until.min(now + LOOK_AGAIN), armed).await;
+        let _ = timeout_at(until.min(now + again), armed).await;
+        again = (again * 3 / 2).min(LOOK_AGAIN_MAX);
     }
 }
 
