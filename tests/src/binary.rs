@@ -1,5 +1,6 @@
 //! The program under test: built once per test process, in the same target folder and profile, so
-//! after `cargo run` nothing compiles twice. `WINDLASS_TEST_PROGRAM` names another one to test.
+//! after `cargo run` nothing compiles twice. `WINDLASS_TEST_PROGRAM` names another one to test,
+//! `WINDLASS_TEST_PROGRAMS` a folder with those of the serverless form.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +25,10 @@ fn build() -> PathBuf {
 pub fn windlass_on_aws() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let words = ["--package", "windlass", "--bin", "windlass", "--features", "windlass/aws"];
+        if let Some(program) = given("windlass-on-aws") {
+            return program;
+        }
+        let words = ["--package", "windlass", "--bin", "windlass", "--features", "aws"];
         let built = cargo(&words).into_values().next_back();
         let built = built.expect("cargo names the program that it built");
         let kept = built.with_file_name("windlass-on-aws");
@@ -37,15 +41,20 @@ pub fn windlass_on_aws() -> &'static Path {
 /// A Lambda function's program.
 pub fn function(name: &str) -> PathBuf {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    if let Some(program) = given(name) {
+        return program;
+    }
     const NAMES: [&str; 4] = ["webhook", "scheduler", "api", "drift"];
     let built = BUILT.get_or_init(|| {
         let packages = NAMES.iter().flat_map(|name| ["--package", name, "--bin", name]);
-        let features = NAMES.map(|name| format!("{name}/aws")).join(",");
-        let mut words: Vec<&str> = packages.collect();
-        words.extend(["--features", &features]);
+        let words: Vec<&str> = packages.chain(["--features", "aws"]).collect();
         cargo(&words)
     });
     built.get(name).unwrap_or_else(|| panic!("no function is called {name}")).clone()
+}
+
+fn given(name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("WINDLASS_TEST_PROGRAMS")?).join(name))
 }
 
 /// Builds programs; where each is. `WINDLASS_TEST_PROFILE` names another profile than cargo's own.

@@ -27,6 +27,9 @@ impl Place for Machine {
         command.args(world.up_words(workers));
         Server::spawn(world, command, |_| self.data.clone())
     }
+    fn program(&self) -> &'static Path {
+        windlass()
+    }
     fn point(&self, command: &mut Command) {
         command.env("WINDLASS_DATA", &self.data);
     }

@@ -4,7 +4,7 @@ use crate::local::Server;
 use crate::up::Up;
 use crate::world::World;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where a world's control plane keeps its things. It lives as long as the world, so a control plane
@@ -13,6 +13,8 @@ pub trait Place: Send + Sync {
     /// Starts the control plane, or starts it again, with at least this many workers, and waits
     /// until it answers.
     fn start(&self, world: &World, workers: u16) -> Up;
+    /// The program, as it is built for there.
+    fn program(&self) -> &'static Path;
     /// Lets the command line find the control plane.
     fn point(&self, command: &mut Command);
     /// A file with a stack's managed state, if there is one.

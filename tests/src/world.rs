@@ -1,15 +1,16 @@
 //! One story's world: a repository, a wrapped tool and a place for the control plane, all in a folder
 //! that goes at the end.
-use crate::binary::windlass;
-use crate::cloud;
+use crate::cloud::place::InABox;
 use crate::local::Machine;
 use crate::place::{Death, Place};
 use crate::repo::Repo;
 use crate::tool::{Gate, Tool};
 use crate::up::Up;
+use emulator::Emulator;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub struct World {
@@ -29,7 +30,19 @@ impl World {
 
     /// On the cloud in a box, otherwise the same.
     pub fn cloud(tool: &str) -> Self {
-        Self::at(tool, |root| Box::new(cloud::place::InABox::new(&root.join("data"))))
+        Self::at(tool, |root| Box::new(InABox::new(&root.join("data"), Emulator::shared())))
+    }
+
+    /// The same with an API server of its own, for a story that makes calls fail; and its box.
+    pub fn cloud_alone(tool: &str) -> (Self, InABox) {
+        let emulator = Arc::new(Emulator::start().expect("an AWS API server"));
+        let mut made = None;
+        let world = Self::at(tool, |root| {
+            let place = InABox::new(&root.join("data"), emulator);
+            made = Some(place.clone());
+            Box::new(place)
+        });
+        (world, made.expect("it was just made"))
     }
 
     fn at(tool: &str, place: impl FnOnce(&Path) -> Box<dyn Place>) -> Self {
@@ -48,12 +61,7 @@ impl World {
 
     /// The program, in an environment of its own.
     pub fn windlass(&self) -> Command {
-        self.windlass_at(windlass())
-    }
-
-    /// The same, as it was built for another place.
-    pub(crate) fn windlass_at(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.place.program());
         command
             .env("PATH", self.tool.path())
             .env("HOME", self.folder().join("home"))

@@ -10,7 +10,6 @@ pub const CALLER: &str = "box";
 pub struct Aws {
     pub s3: aws_sdk_s3::Client,
     pub sqs: aws_sdk_sqs::Client,
-    pub ssm: aws_sdk_ssm::Client,
     pub emulator: Arc<Emulator>,
 }
 
@@ -30,13 +29,6 @@ impl Aws {
         let sqs = aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(endpoint)
-            .region(region.clone())
-            .credentials_provider(credentials.clone())
-            .http_client(http.clone())
-            .build();
-        let ssm = aws_sdk_ssm::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(endpoint)
             .region(region)
             .credentials_provider(credentials)
             .http_client(http)
@@ -44,7 +36,6 @@ impl Aws {
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
-            ssm: aws_sdk_ssm::Client::from_conf(ssm),
             emulator,
         }
     }

@@ -1,10 +1,11 @@
 //! Makes what the template asks for, as CloudFormation would.
-use super::aws::Aws;
+use super::aws::{Aws, CALLER};
 use super::stack::{Queue, Stack};
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
-use aws_sdk_ssm::types::ParameterType;
+use emulator::REGION;
+use serde_json::json;
 
 /// Buckets and queues.
 ///
@@ -34,12 +35,21 @@ pub async fn deploy(aws: &Aws, stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// A SecureString, as a person makes it before the deployment.
+/// A SecureString, as a person makes it before the deployment. Of this service nothing else is
+/// needed here, so its SDK, which takes minutes to build, is not.
 ///
 /// # Errors
 /// When the API server refuses it.
-pub async fn parameter(aws: &Aws, name: &str, value: &str) -> Result<()> {
-    let asked = aws.ssm.put_parameter().name(name).value(value).overwrite(true);
-    asked.r#type(ParameterType::SecureString).send().await.context("a parameter")?;
+pub fn parameter(aws: &Aws, name: &str, value: &str) -> Result<()> {
+    let signed = format!(
+        "AWS4-HMAC-SHA256 Credential={CALLER}/20260101/{REGION}/ssm/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    );
+    let words = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
+    let asked = ureq::post(aws.emulator.endpoint())
+        .header("authorization", signed)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", "AmazonSSM.PutParameter");
+    asked.send(words.to_string()).with_context(|| format!("the parameter {name}"))?;
     Ok(())
 }

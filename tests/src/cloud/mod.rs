@@ -7,6 +7,7 @@
 //! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API.
 //! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
 //! - [`github`], [`workers`]: who else takes part: a small GitHub, and workers with the real tool.
+//! - [`iam`]: what functions may do, held against what they did.
 //! - [`place`]: all of it as a place for stories.
 //! - [`aws`]: the API server (S3, SQS, …) is the emulator; this is the box's own way to it.
 pub mod aws;
@@ -14,6 +15,7 @@ pub mod deploy;
 pub mod environment;
 pub mod front;
 pub mod github;
+pub mod iam;
 pub mod place;
 pub mod poller;
 pub mod runtime;
@@ -27,7 +29,7 @@ use anyhow::{Context as _, Result};
 use aws::Aws;
 use emulator::{Emulator, REGION};
 use front::Front;
-use poller::Pollers;
+use poller::{Pollers, Weather};
 use runtime::{Lambda, lock};
 use schedule::Clock;
 use stack::Stack;
@@ -66,6 +68,8 @@ pub struct Cloud {
     pub stack: Stack,
     pub lambda: Arc<Lambda>,
     pub front: Front,
+    /// What happens to messages.
+    pub weather: Arc<Weather>,
     clock: Arc<Clock>,
     speed: u32,
     comes_back: Option<Duration>,
@@ -129,8 +133,8 @@ impl Cloud {
         front.connect(&lambda, &stack.routes, stack.throttle);
         let clock = Arc::new(Clock::new(&aws, &lambda, &stack.schedules)?);
         let (speed, comes_back) = (settings.speed, settings.comes_back);
-        let running = Mutex::default();
-        Ok(Self { name, aws, stack, lambda, front, clock, speed, comes_back, running })
+        let (running, weather) = (Mutex::default(), Arc::default());
+        Ok(Self { name, aws, stack, lambda, front, weather, clock, speed, comes_back, running })
     }
 
     /// Queues are polled, schedules fire, the front answers.
@@ -142,7 +146,8 @@ impl Cloud {
         self.lambda.set_down(false);
         let _threads = threads().enter();
         let sources = &self.stack.sources;
-        let pollers = Pollers::start(&self.aws, &self.lambda, sources, self.comes_back);
+        let (aws, lambda, back) = (&self.aws, &self.lambda, self.comes_back);
+        let pollers = Pollers::start(aws, lambda, sources, back, &self.weather);
         *running = Some(Running { pollers, schedules: self.clock.run(self.speed) });
         self.front.set_open(true);
     }

@@ -2,8 +2,10 @@
 //! the story's repository, and workers with the real tool.
 use super::github::{Github, OWNER, WEBHOOK_SECRET};
 use super::runtime::lock;
+use super::stack::Stack;
+use super::template::{self, Template};
 use super::workers::Workers;
-use super::{Cloud, Settings, deploy, fresh_name, threads};
+use super::{Cloud, Settings, deploy, fresh_name, iam, threads};
 use crate::binary;
 use crate::http::Api;
 use crate::place::{Death, Place, Stage};
@@ -32,13 +34,15 @@ const PATIENCE: u32 = 3;
 #[derive(Clone)]
 pub struct InABox {
     folder: PathBuf,
+    emulator: Arc<Emulator>,
     inner: Arc<Mutex<Option<Arc<Inner>>>>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) cloud: Cloud,
-    pub(crate) github: Github,
-    pub(crate) workers: Workers,
+/// What was deployed, with everybody who takes part.
+pub struct Inner {
+    pub cloud: Cloud,
+    pub github: Github,
+    pub workers: Workers,
     /// The first API key's token.
     token: Mutex<String>,
     folder: PathBuf,
@@ -46,15 +50,22 @@ pub(crate) struct Inner {
 
 impl InABox {
     /// What it keeps on this machine goes into the folder.
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, emulator: Arc<Emulator>) -> Self {
         wait::be_patient(PATIENCE);
-        Self { folder: folder.to_owned(), inner: Arc::default() }
+        Self { folder: folder.to_owned(), emulator, inner: Arc::default() }
     }
 
     /// The deployment, made when it is first asked for.
     fn inner(&self, world: &World) -> Arc<Inner> {
         let mut inner = lock(&self.inner);
-        inner.get_or_insert_with(|| Arc::new(Inner::deploy(world, &self.folder))).clone()
+        let deploy = || Arc::new(Inner::deploy(world, &self.folder, self.emulator.clone()));
+        inner.get_or_insert_with(deploy).clone()
+    }
+
+    /// The deployment, once its world was started.
+    #[track_caller]
+    pub fn deployed(&self) -> Arc<Inner> {
+        self.made().expect("the world was started")
     }
 
     fn made(&self) -> Option<Arc<Inner>> {
@@ -70,6 +81,10 @@ impl Place for InABox {
         inner.workers.keep(workers, |id, folder| inner.worker(world, id, folder));
         let api = until("the control plane to answer", LONG, || inner.api());
         Up::new(api, Box::new(Running { inner }))
+    }
+
+    fn program(&self) -> &'static Path {
+        binary::windlass_on_aws()
     }
 
     fn point(&self, command: &mut Command) {
@@ -105,7 +120,7 @@ impl Place for InABox {
 }
 
 impl Inner {
-    fn deploy(world: &World, folder: &Path) -> Self {
+    fn deploy(world: &World, folder: &Path, emulator: Arc<Emulator>) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the box");
         let (name, github) = (fresh_name(), Github::start(&world.repo, &folder.join("github.git")));
         let repository = world.repo.folder.file_name().expect("a name").to_string_lossy();
@@ -125,13 +140,12 @@ impl Inner {
             logs: &folder.join("functions"),
             speed: SPEED,
             comes_back: Some(COMES_BACK),
-            emulator: Emulator::shared(),
+            emulator,
         });
         let cloud = cloud.expect("the control plane is deployed");
         let hook = format!("/{name}/config/webhook-secrets");
         for (name, value) in [(token.as_str(), Github::token()), (&hook, WEBHOOK_SECRET)] {
-            let made = threads().block_on(deploy::parameter(&cloud.aws, name, value));
-            made.expect("a parameter is kept");
+            deploy::parameter(&cloud.aws, name, value).expect("a parameter is kept");
         }
         github.deliver_to(&format!("{}/webhooks/github", cloud.front.url()));
         let workers = Workers::new(&folder.join("workers"));
@@ -139,10 +153,10 @@ impl Inner {
     }
 
     fn worker(&self, world: &World, id: &str, folder: &Path) -> Command {
-        let mut command = world.windlass_at(binary::windlass_on_aws());
+        let mut command = world.windlass();
         command.arg("worker").env("WINDLASS_DATA", folder).env("WINDLASS_WORKER_ID", id);
         command.env_remove("WINDLASS_SERVER").env_remove("WINDLASS_TOKEN_FILE");
-        command.envs(self.cloud.aws.emulator.env("worker"));
+        command.envs(self.cloud.aws.emulator.env(iam::WORKER));
         let name = &self.cloud.name;
         command.env("WINDLASS_BUCKET", self.cloud.bucket());
         command.env("WINDLASS_QUEUE_URL_PREFIX", self.cloud.aws.queue_url(&format!("{name}-")));
@@ -189,7 +203,7 @@ impl Inner {
         (id.to_owned(), secret)
     }
 
-    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
+    pub fn object(&self, key: &str) -> Option<Vec<u8>> {
         let asked = self.cloud.aws.s3.get_object().bucket(self.cloud.bucket()).key(key);
         threads().block_on(async {
             let found = asked.send().await.ok()?;
@@ -197,7 +211,7 @@ impl Inner {
         })
     }
 
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         let asked = self.cloud.aws.s3.list_objects_v2().bucket(self.cloud.bucket());
         threads().block_on(async {
             let mut pages = asked.into_paginator().send();
@@ -214,6 +228,33 @@ impl Inner {
         let functions = self.cloud.lambda.logs().map(Path::to_owned);
         functions.chain(self.workers.logs()).collect()
     }
+}
+
+impl Drop for Inner {
+    /// Whatever a story was about: nobody did what their role does not allow.
+    fn drop(&mut self) {
+        self.cloud.stop(true);
+        self.workers.kill_all();
+        let calls = self.cloud.aws.emulator.calls().unwrap_or_default();
+        let used = iam::used(&calls, &self.cloud.name);
+        if std::thread::panicking() {
+            return;
+        }
+        iam::remember(&used).expect("the record of calls can be written");
+        let roles = iam::roles(&product(iam::ANY_STACK).expect("the template is understood"));
+        let missing = iam::missing(&roles, &used);
+        assert!(missing.is_empty(), "no statement of infra/template.yaml allows {missing:#?}");
+    }
+}
+
+/// The control plane's own template, for a stack of this name.
+///
+/// # Errors
+/// When it is not understood.
+pub fn product(name: &str) -> anyhow::Result<Stack> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    let repositories = ("Repositories", format!("infra={OWNER}/infra@main"));
+    Stack::of(&Template::new(name, template::translate(&path)?, &[repositories])?)
 }
 
 /// The control plane while it runs.

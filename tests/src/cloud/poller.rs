@@ -6,12 +6,16 @@ use super::aws::Aws;
 use super::runtime::Lambda;
 use super::stack::Source;
 use super::trace::Trace;
+use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use axum::body::Bytes;
 use emulator::REGION;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +27,17 @@ const RECEIVE_MAX: i32 = 10;
 const WAIT_S: i32 = 2;
 /// After a receive that failed.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Long enough for the first to be in the middle of it.
+const BETWEEN_TWICE: Duration = Duration::from_millis(15);
+
+/// What SQS may do to messages and hardly ever does.
+#[derive(Default)]
+pub struct Weather {
+    /// Each batch is delivered twice, the second time while the first is being handled.
+    pub twice: AtomicBool,
+    /// Each batch is held back for up to so many milliseconds, another time for each.
+    pub late_ms: AtomicU64,
+}
 
 /// A box's event sources.
 pub struct Pollers {
@@ -39,6 +54,7 @@ struct Poller {
     /// is minutes, and nothing but minutes lies between the two; None leaves it as it is. What a
     /// function itself names as failed is left to it and the queue.
     comes_back: Option<Duration>,
+    weather: Arc<Weather>,
 }
 
 impl Pollers {
@@ -47,6 +63,7 @@ impl Pollers {
         lambda: &Arc<Lambda>,
         sources: &[Source],
         comes_back: Option<Duration>,
+        weather: &Arc<Weather>,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let tasks = sources.iter().map(|source| {
@@ -55,6 +72,7 @@ impl Pollers {
                 lambda: lambda.clone(),
                 source: source.clone(),
                 comes_back,
+                weather: weather.clone(),
             });
             tokio::spawn(poll(poller, stopped.clone()))
         });
@@ -114,7 +132,11 @@ impl Poller {
                 .message_attribute_names("All");
             match asked.send().await {
                 Ok(received) => batch.extend(received.messages.unwrap_or_default()),
-                Err(_) => tokio::time::sleep(AGAIN).await,
+                Err(error) => {
+                    let why = DisplayErrorContext(&error);
+                    self.lambda.note(&self.source.function, &format!("POLL failed: {why}"));
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
             if batch.is_empty() {
                 return batch;
@@ -130,7 +152,19 @@ impl Poller {
         let event = self.event(&batch);
         let cause = furthest(&batch, &self.source.function);
         let body = Bytes::from(event.to_string());
-        let outcome = self.lambda.invoke(&self.source.function, body, cause.as_ref()).await;
+        self.hold_back(&batch).await;
+        let (lambda, function) = (&self.lambda, &self.source.function);
+        let first = lambda.invoke(function, body.clone(), cause.as_ref());
+        let outcome = match self.weather.twice.load(Ordering::Relaxed) {
+            false => first.await,
+            true => {
+                let again = async {
+                    tokio::time::sleep(BETWEEN_TWICE).await;
+                    lambda.invoke(function, body.clone(), cause.as_ref()).await
+                };
+                tokio::join!(first, again).0
+            }
+        };
         let broke = outcome.is_err();
         let failed = match outcome {
             Ok(answer) if self.source.partial => failures(&answer, &batch),
@@ -144,6 +178,16 @@ impl Poller {
             for message in failed {
                 self.hide(message, comes_back).await;
             }
+        }
+    }
+
+    async fn hold_back(&self, batch: &[Message]) {
+        let most = self.weather.late_ms.load(Ordering::Relaxed);
+        // As good as chance, and the same for the same message.
+        let mut hash = DefaultHasher::new();
+        batch.first().and_then(|message| message.message_id.as_ref()).hash(&mut hash);
+        if let Some(ms) = hash.finish().checked_rem(most) {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
         }
     }
 

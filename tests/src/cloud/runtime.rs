@@ -30,7 +30,7 @@ pub struct Lambda {
 struct Hosted {
     function: Function,
     program: PathBuf,
-    env: BTreeMap<String, String>,
+    env: Mutex<BTreeMap<String, String>>,
     log: PathBuf,
     idle: Mutex<Vec<Environment>>,
     pids: Mutex<BTreeSet<u32>>,
@@ -107,6 +107,17 @@ impl Lambda {
         hosted.timeout_ms.store(ms, Ordering::SeqCst);
     }
 
+    /// A deployment that changes one variable: None takes it away. Environments start anew.
+    pub fn set_variable(&self, function: &str, name: &str, value: Option<&str>) {
+        let hosted = &self.functions[function];
+        let mut env = lock(&hosted.env);
+        match value {
+            Some(value) => env.insert(name.to_owned(), value.to_owned()),
+            None => env.remove(name),
+        };
+        lock(&hosted.idle).clear();
+    }
+
     /// What becomes of invocations that nobody waits for.
     pub fn unattended(&self, function: &str) -> Unattended {
         self.functions[function].function.unattended.clone()
@@ -126,6 +137,11 @@ impl Lambda {
     /// All invocations so far.
     pub fn reports(&self, function: &str) -> Vec<Report> {
         lock(&self.functions[function].reports).clone()
+    }
+
+    /// A line of the box's own among a function's words.
+    pub fn note(&self, function: &str, line: &str) {
+        self.functions[function].note(line);
     }
 
     /// Where each function's words go.
@@ -160,7 +176,7 @@ impl Hosted {
         Self {
             function,
             program,
-            env,
+            env: Mutex::new(env),
             log,
             idle: Mutex::default(),
             pids: Mutex::default(),
@@ -237,7 +253,8 @@ impl Hosted {
             number = pid;
             lock(&self.pids).insert(pid);
         };
-        let started = Environment::start(&self.function, &self.program, &self.env, log, born).await;
+        let env = lock(&self.env).clone();
+        let started = Environment::start(&self.function, &self.program, &env, log, born).await;
         if let Err(why) = &started {
             lock(&self.pids).remove(&number);
             self.note(&format!("INIT failed: {why}"));

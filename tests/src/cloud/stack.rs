@@ -15,6 +15,8 @@ pub struct Stack {
     pub schedules: Vec<Schedule>,
     pub routes: Vec<Route>,
     pub throttle: Option<Throttle>,
+    /// Statements of the managed policies that people attach to their workers' role.
+    pub worker_allowed: Vec<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +146,7 @@ impl Stack {
             schedules: schedules(template)?,
             routes: routes(template)?,
             throttle: throttle(template)?,
+            worker_allowed: worker_allowed(template)?,
         })
     }
 }
@@ -239,11 +242,20 @@ fn allowed(template: &Template, function: &str) -> Result<Vec<Value>> {
             }
         }
     }
-    let statements = documents.iter().flat_map(|document| match &document["Statement"] {
+    Ok(documents.iter().flat_map(statements).collect())
+}
+
+fn worker_allowed(template: &Template) -> Result<Vec<Value>> {
+    let policies = template.of_type("AWS::IAM::ManagedPolicy")?;
+    let free = policies.iter().filter(|(_, body)| body["Roles"].is_null());
+    Ok(free.flat_map(|(_, body)| statements(&body["PolicyDocument"])).collect())
+}
+
+fn statements(document: &Value) -> Vec<Value> {
+    match &document["Statement"] {
         Value::Array(all) => all.clone(),
         one => vec![one.clone()],
-    });
-    Ok(statements.collect())
+    }
 }
 
 fn unattended(template: &Template, function: &str) -> Result<Unattended> {
@@ -393,15 +405,11 @@ fn number(value: &Value) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn the_template_is_understood_whole() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
-        let body = super::super::template::translate(&path).unwrap();
-        let repositories = ("Repositories", "infra=acme/infra@main".to_owned());
-        let template = Template::new("box", body, &[repositories]).unwrap();
-        let stack = Stack::of(&template).unwrap();
+        let stack = super::super::place::product("box").unwrap();
+        assert!(!stack.worker_allowed.is_empty());
         let functions: Vec<&str> = stack.functions.iter().map(|f| f.binary.as_str()).collect();
         assert_eq!(functions, ["api", "drift", "scheduler", "webhook"]);
         for function in &stack.functions {

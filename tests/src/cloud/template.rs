@@ -105,7 +105,14 @@ impl Template {
                 let body = self.body["Conditions"].get(name);
                 self.condition(body.with_context(|| format!("no condition {name}"))?)?
             }
-            "Fn::Equals" => self.resolve(&all()[0])? == self.resolve(&all()[1])?,
+            // CloudFormation compares texts: the parameter 0 and the number 0 are equal.
+            "Fn::Equals" => {
+                let text = |n: usize| -> Result<Option<String>> {
+                    let value = self.resolve(&all()[n])?.unwrap_or_default();
+                    Ok(plain(&value))
+                };
+                text(0)? == text(1)?
+            }
             "Fn::Not" => !self.condition(&all()[0])?,
             "Fn::And" => all().iter().try_fold(true, |so_far, one| {
                 Ok::<_, anyhow::Error>(so_far & self.condition(one)?)
@@ -327,8 +334,8 @@ mod tests {
     #[test]
     fn functions_are_worked_out_and_the_unknown_is_refused() {
         let body = json!({
-            "Parameters": { "Name": { "Type": "String" }, "Token": { "Default": "" } },
-            "Conditions": { "HasToken": { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "Token" }, ""] }] } },
+            "Parameters": { "Name": { "Type": "String" }, "Token": { "Default": "" }, "Zero": { "Default": 0 } },
+            "Conditions": { "Never": { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "Zero" }, 0] }] }, "HasToken": { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "Token" }, ""] }] } },
             "Resources": {
                 "Jobs": { "Type": "AWS::SQS::Queue", "Properties": { "QueueName": { "Fn::Sub": "${Name}-jobs" } } },
                 "Own": { "Type": "AWS::SQS::Queue", "Properties": { "FifoQueue": true } },
@@ -346,6 +353,7 @@ mod tests {
             (json!({ "Fn::Sub": ["${X}!", { "X": { "Ref": "Name" } }] }), json!("w!")),
             (json!({ "Fn::Join": [",", ["a", { "Ref": "Name" }]] }), json!("a,w")),
             (json!({ "Fn::If": ["HasToken", 1, { "Ref": "AWS::NoValue" }] }), Value::Null),
+            (json!({ "Fn::If": ["Never", 1, 2] }), json!(2)),
             (json!({ "a": { "Ref": "AWS::NoValue" }, "b": [{ "Ref": "AWS::NoValue" }, 1] }), json!({ "b": [1] })),
         ];
         for (written, expect) in table {
