@@ -104,7 +104,9 @@ fn create(out: &Out, server: impl FnOnce() -> Result<Context, Failure>, args: &C
     out.show(&made, |_| format!("{KEY_ID}={}\n{KEY_SECRET}={}\n", made.key.id, made.secret))?;
     if !out.json {
         let (role, space) = (made.key.role.as_str(), &made.key.space);
-        out.complain(&format!("This key is a {role} on {space}. Its secret is not shown again."));
+        out.complain(&format!(
+            "The key is for the role {role} on {space}. Its secret is not shown again."
+        ));
     }
     Ok(Exit::Done)
 }

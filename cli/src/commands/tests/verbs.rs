@@ -168,7 +168,7 @@ fn keys_are_made_listed_and_revoked() {
     let lines: Vec<&str> = made.stdout.lines().collect();
     let id = lines[0].strip_prefix("WINDLASS_API_KEY_ID=").unwrap().to_owned();
     let secret = lines[1].strip_prefix("WINDLASS_API_KEY_SECRET=").unwrap();
-    assert!(made.stderr.contains("a writer on root"), "{made:?}");
+    assert!(made.stderr.contains("the role writer on root"), "{made:?}");
     assert!(!made.stderr.contains(secret), "the secret goes to stdout only: {made:?}");
     let listed = stage.types(&["key", "list"]);
     assert!(listed.stdout.contains(&id) && !listed.stdout.contains(secret), "{listed:?}");
