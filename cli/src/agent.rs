@@ -81,9 +81,8 @@ impl Settings {
         if !queue_url_prefix.is_empty() && !url {
             wrong.push("WINDLASS_QUEUE_URL_PREFIX must begin with https://".to_owned());
         }
-        if !secrets_prefix.is_empty()
-            && !(secrets_prefix.starts_with('/') && secrets_prefix.ends_with('/'))
-        {
+        let path = secrets_prefix.starts_with('/') && secrets_prefix.ends_with('/');
+        if !secrets_prefix.is_empty() && !path {
             wrong.push("WINDLASS_SECRETS_PREFIX must begin and end with a slash".to_owned());
         }
         for (what, name) in [("the pool", Some(&args.pool)), ("the id", args.id.as_ref())] {

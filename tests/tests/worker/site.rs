@@ -140,7 +140,10 @@ impl Site {
         let Some(mut worker) = self.worker.take() else { return };
         process::send(worker.id(), nix::sys::signal::Signal::SIGTERM).expect("it lives");
         until("the worker to go", Duration::from_secs(30), || match worker.try_wait() {
-            Ok(Some(status)) => Ok(assert!(status.success(), "{status}: {}", self.log())),
+            Ok(Some(status)) => {
+                assert!(status.success(), "{status}: {}", self.log());
+                Ok(())
+            }
             other => Err(format!("{other:?}")),
         });
     }

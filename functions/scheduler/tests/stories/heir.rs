@@ -23,27 +23,27 @@ fn bereaved(mut world: World) -> World {
 async fn tell(world: &World, job: &JobId) {
     let cause = "worker w1 ended and took its tool with it".to_owned();
     let gone = Gone { cause, by: "w1".into(), at: world.now() };
-    cas::create(&*world.docs, &keys::job_gone(job), "heir", &gone).await.unwrap();
+    cas::create(&*world.docs, &keys::job_gone(job), "heir", &gone).await.expect("stored");
     let (worker, stack) = ("w1".into(), "net".into());
     let report = Report { job: job.clone(), stack, worker, at: world.now(), news: News::Gone };
     let message = Outgoing {
-        body: serde_json::to_vec(&report).unwrap(),
+        body: serde_json::to_vec(&report).expect("json"),
         group: Some(keys::stack_group(&"net".into())),
         dedup: Some("heir".to_owned()),
         delay_ms: 0,
     };
-    world.queues.send(keys::REPORTS, message).await.unwrap();
+    world.queues.send(keys::REPORTS, message).await.expect("sent");
 }
 
 async fn put_lock(world: &World, id: &str) {
     let lock = serde_json::json!({"ID": id, "Operation": "OperationTypeApply",
         "Who": "ann@laptop", "Created": "2026-11-25T08:00:00Z"});
-    world.docs.put(LOCK, Expect::Absent, lock.to_string().into_bytes()).await.unwrap();
+    world.docs.put(LOCK, Expect::Absent, lock.to_string().into_bytes()).await.expect("stored");
 }
 
 async fn see_lock(world: &World, job: &JobId, id: &str) {
     let seen = SeenLocks { ids: vec![id.to_owned()] };
-    cas::create(&*world.docs, &keys::job_lock(job), "seen", &seen).await.unwrap();
+    cas::create(&*world.docs, &keys::job_lock(job), "seen", &seen).await.expect("stored");
 }
 
 async fn cause(world: &World) -> String {
