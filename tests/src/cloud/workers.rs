@@ -3,7 +3,7 @@
 use super::runtime::lock;
 use crate::process::{kill_jobs, send};
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,8 @@ pub struct Workers {
     /// Their folders and logs lie here, one of each per worker.
     folder: PathBuf,
     crew: Arc<Mutex<BTreeMap<String, Place>>>,
+    /// Who was killed, and comes back with its machine: nobody else can say what became of its job.
+    killed: Mutex<BTreeSet<String>>,
 }
 
 /// One worker's place.
@@ -31,14 +33,15 @@ struct Place {
 
 impl Workers {
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), crew: Arc::default() }
+        Self { folder: folder.to_owned(), crew: Arc::default(), killed: Mutex::default() }
     }
 
-    /// Has at least this many, `worker-1` and so on. `command` makes what starts one, given its
+    /// Has at least this many, `worker-1` and so on, and everybody who was killed. `command` makes what starts one, given its
     /// id and its data folder.
     pub fn keep(&self, count: u16, command: impl Fn(&str, &Path) -> Command) {
-        for n in 1..=count {
-            let id = format!("worker-{n}");
+        let mut ids = std::mem::take(&mut *lock(&self.killed));
+        ids.extend((1..=count).map(|n| format!("worker-{n}")));
+        for id in ids {
             let mut crew = lock(&self.crew);
             if crew.get(&id).is_some_and(|place| place.kept) {
                 continue;
@@ -73,8 +76,9 @@ impl Workers {
         send(*pid, Signal::SIGKILL).expect("the worker was alive");
     }
 
-    /// `kill -9` of all, and nobody takes their places.
+    /// `kill -9` of all; they come back when workers are wanted again.
     pub fn kill_all(&self) {
+        lock(&self.killed).extend(lock(&self.crew).keys().cloned());
         self.leave(Signal::SIGKILL, Duration::from_secs(5));
     }
 
