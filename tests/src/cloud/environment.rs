@@ -59,6 +59,8 @@ pub enum Failed {
     Down,
 }
 
+type Outcome = Result<Bytes, Failed>;
+
 pub struct Environment {
     child: Child,
     pub pid: u32,
@@ -76,7 +78,7 @@ pub struct Environment {
 struct Exchange {
     ready: mpsc::Sender<()>,
     next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    current: Mutex<Option<(String, oneshot::Sender<Result<Bytes, Failed>>)>>,
+    current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
     init_error: Mutex<Option<String>>,
     arn: String,
 }
@@ -250,7 +252,7 @@ async fn error(
     settle(&exchange, &id, Err(Failed::Error(said)))
 }
 
-fn settle(exchange: &Exchange, id: &str, outcome: Result<Bytes, Failed>) -> StatusCode {
+fn settle(exchange: &Exchange, id: &str, outcome: Outcome) -> StatusCode {
     let mut current = exchange.current.lock().unwrap_or_else(PoisonError::into_inner);
     match current.take_if(|(expected, _)| expected == id) {
         Some((_, answer)) => {

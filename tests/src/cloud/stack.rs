@@ -404,8 +404,6 @@ fn number(value: &Value) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_template_is_understood_whole() {
         let stack = super::super::place::product("box").unwrap();
