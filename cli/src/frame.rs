@@ -36,6 +36,7 @@ pub(crate) enum Verb {
     /// Show the main job on a sample repository, from a push to an applied change
     Demo(demo::Args),
     /// Start the control plane as it runs on AWS, whole on this machine, to look around
+    #[command(after_help = "Examples:\n  windlass lab")]
     Lab,
     /// What `up` starts as its children
     #[command(hide = true)]
