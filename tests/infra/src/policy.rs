@@ -238,7 +238,7 @@ mod tests {
             json!({ "Effect": "Allow", "NotAction": "s3:*", "Resource": "*" }),
             json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {} }),
         ] {
-            assert!(statements(&[odd.clone()]).is_err(), "{odd}");
+            assert!(statements(std::slice::from_ref(&odd)).is_err(), "{odd}");
         }
     }
 }
