@@ -35,7 +35,10 @@ pub struct Invocation {
     pub id: String,
     pub event: Bytes,
     pub trace: String,
+    /// What it is told.
     pub timeout: Duration,
+    /// When it is killed: at that limit, or earlier.
+    pub killed_after: Duration,
 }
 
 /// Why an invocation came to nothing.
@@ -166,14 +169,14 @@ impl Environment {
     /// dropped: [`Environment::alive`] tells.
     pub async fn invoke(&mut self, invocation: Invocation) -> Result<Bytes, Failed> {
         let (answer, answered) = oneshot::channel();
-        let timeout = invocation.timeout;
+        let killed_after = invocation.killed_after;
         *self.exchange.current.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((invocation.id.clone(), answer));
         let _ = send(self.pid, Signal::SIGCONT);
         if self.invocations.send(invocation).await.is_err() {
             return Err(Failed::Died("its server is gone".to_owned()));
         }
-        let end = tokio::time::sleep(timeout);
+        let end = tokio::time::sleep(killed_after);
         tokio::pin!(end);
         let outcome = tokio::select! {
             biased;

@@ -35,7 +35,7 @@ struct Hosted {
     idle: Mutex<Vec<Environment>>,
     pids: Mutex<BTreeSet<u32>>,
     at_work: AtomicUsize,
-    timeout_ms: AtomicU64,
+    killed_after_ms: AtomicU64,
     reports: Mutex<Vec<Report>>,
 }
 
@@ -100,11 +100,13 @@ impl Lambda {
         }
     }
 
-    /// Another time limit than the template's.
-    pub fn set_timeout(&self, function: &str, timeout: Duration) {
+    /// Kills each invocation after this time, as if its limit had come; the function believes that it
+    /// has all of its own, or it would begin nothing. None: at its limit again.
+    pub fn kill_after(&self, function: &str, time: Option<Duration>) {
         let hosted = &self.functions[function];
-        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        hosted.timeout_ms.store(ms, Ordering::SeqCst);
+        let time = time.unwrap_or(hosted.function.timeout);
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        hosted.killed_after_ms.store(ms, Ordering::SeqCst);
     }
 
     /// A deployment that changes one variable: None takes it away. Environments start anew.
@@ -172,7 +174,7 @@ impl Hosted {
             ("_HANDLER", "bootstrap".to_owned()),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        let timeout_ms = u64::try_from(function.timeout.as_millis()).unwrap_or(u64::MAX);
+        let limit_ms = u64::try_from(function.timeout.as_millis()).unwrap_or(u64::MAX);
         Self {
             function,
             program,
@@ -181,7 +183,7 @@ impl Hosted {
             idle: Mutex::default(),
             pids: Mutex::default(),
             at_work: AtomicUsize::new(0),
-            timeout_ms: AtomicU64::new(timeout_ms),
+            killed_after_ms: AtomicU64::new(limit_ms),
             reports: Mutex::default(),
         }
     }
@@ -203,10 +205,11 @@ impl Hosted {
         };
         let id = new_id();
         let trace = cause.passing(&self.function.name, &id).header();
-        let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::SeqCst));
+        let timeout = self.function.timeout;
+        let killed_after = Duration::from_millis(self.killed_after_ms.load(Ordering::SeqCst));
         self.note(&format!("START RequestId: {id}"));
         let began = Instant::now();
-        let invocation = Invocation { id: id.clone(), event, trace, timeout };
+        let invocation = Invocation { id: id.clone(), event, trace, timeout, killed_after };
         let outcome = environment.invoke(invocation).await;
         let report = Report {
             init: cold.then_some(environment.init),

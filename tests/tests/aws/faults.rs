@@ -72,10 +72,10 @@ fn a_function_that_is_killed_at_its_time_limit_loses_nothing() {
     let lambda = cloud.deployed().cloud.lambda.clone();
     // Each limit cuts it off between two other calls.
     for (round, ms) in [25, 50, 80, 120, 180, 260].into_iter().enumerate() {
-        lambda.set_timeout("Scheduler", Duration::from_millis(ms));
+        lambda.kill_after("Scheduler", Some(Duration::from_millis(ms)));
         let sha = world.code("one", &format!("round {round}")).repo.commit("Another value");
         std::thread::sleep(Duration::from_secs(4));
-        lambda.set_timeout("Scheduler", Duration::from_secs(120));
+        lambda.kill_after("Scheduler", None);
         up.reaches("one", &sha, "FINISHED");
         assert_eq!(value(&up, "one"), format!("round {round}"));
     }

@@ -90,7 +90,7 @@ fn of_a_group_one_batch_is_in_flight_and_others_go_on() {
 #[test]
 fn whoever_hangs_is_killed_and_whoever_crashes_is_replaced() {
     let stub = Stub::new(vec![]);
-    stub.cloud.lambda.set_timeout("Stub", Duration::from_millis(500));
+    stub.cloud.lambda.kill_after("Stub", Some(Duration::from_millis(500)));
     let batch = |body: &str| json!({ "Records": [{ "messageId": "1", "body": body }] }).to_string();
     let began = Instant::now();
     assert_eq!(stub.cloud.invoke("Stub", &batch("hang")), Err(Failed::TimedOut));
