@@ -114,8 +114,10 @@ async fn a_look_that_finds_nothing_is_silent() {
 async fn only_another_set_of_addresses_is_news() {
     let mut world = applied("autodeploy: true", "").await;
     minutes(&mut world, 10).await;
+    /// What a day's look finds, and what is reported of it: what happened, to how many addresses.
+    type Day<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
     #[rustfmt::skip]
-    let days: [(&[&str], &[(&str, &str)]); 5] = [
+    let days: [Day; 5] = [
         (&["a.x"],          &[("drift found", "1")]),
         (&["a.x"],          &[]),
         (&["a.x", "b.y"],   &[("drift changed", "2")]),

@@ -67,7 +67,7 @@ impl Sim {
         }
         let (watch, asleep, paused) = (Watch::default(), Vec::new(), BTreeSet::new());
         let (workers, pushes, accepted, log) = (0, 0, BTreeSet::new(), Vec::new());
-        let (sent, late) = ((seed % 2 == 0).then(Vec::new), Vec::new());
+        let (sent, late) = (seed.is_multiple_of(2).then(Vec::new), Vec::new());
         Sim {
             seed,
             dice,
