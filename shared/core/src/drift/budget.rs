@@ -82,8 +82,11 @@ mod tests {
     fn places_go_to_the_oldest_and_no_further_than_the_budget() {
         let place = |stack: &str, minute| Place { stack: stack.into(), minute, told: UnixMs(0) };
         let none: &[(u32, Place)] = &[];
+        /// The case, the budget, the places taken, the tickets in their order, and who is let in where.
+        type Row<'a> =
+            (&'a str, u32, &'a [(u32, Place)], &'a [(u64, &'a str)], &'a [(u32, &'a str)]);
         #[rustfmt::skip]
-        let table: &[(&str, u32, &[(u32, Place)], &[(u64, &str)], &[(u32, &str)])] = &[
+        let table: &[Row] = &[
             ("nobody waits",              2, none,                  &[],                              &[]),
             ("room for both",             2, none,                  &[(1, "a"), (1, "b")],            &[(0, "a"), (1, "b")]),
             ("the oldest first",          1, none,                  &[(9, "a"), (2, "c"), (3, "b")],  &[(0, "c")]),

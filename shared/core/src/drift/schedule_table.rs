@@ -27,8 +27,10 @@ fn utc(at: UnixMs) -> String {
 #[test]
 fn slots() {
     const BERLIN: &str = "Europe/Berlin";
+    /// The case, the schedule's lines and zone, a moment, and the slots that follow it.
+    type Row<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a [&'a str]);
     #[rustfmt::skip]
-    let table: &[(&str, &[&str], &str, &str, &[&str])] = &[
+    let table: &[Row] = &[
         ("each weekday, in winter",        &["0 7 * * 1-5"], BERLIN, "2026-11-25T07:14", &["2026-11-26T06:00", "2026-11-27T06:00", "2026-11-30T06:00"]),
         ("the same hour in summer",        &["0 7 * * *"],   BERLIN, "2027-03-27T00:00", &["2027-03-27T06:00", "2027-03-28T05:00"]),
         ("skipped: once, after the gap",   &["30 2 * * *"],  BERLIN, "2027-03-27T12:00", &["2027-03-28T01:00", "2027-03-29T00:30"]),
