@@ -4,7 +4,6 @@
 mod common;
 use common::{MAIN, World, json, reason, values};
 use std::fs;
-use std::time::Duration;
 use windlass_core::changes::{Action, Changes, Resource, SENSITIVE};
 use windlass_core::definition::{EnvValue, EnvVar, FileMount, Hooks};
 use windlass_core::job::{Delta, Input, News, Phase, Step, Verdict};
@@ -294,27 +293,25 @@ async fn the_codes_own_backend_is_left_alone() {
     worker.end(Shutdown::Drain).await;
 }
 
+/// Each request is paid for on AWS, and a round trip that somebody waits for. What a job takes in
+/// time, `windlass bench overhead` measures.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_costs_little_beside_the_tool() {
+async fn a_job_asks_little_of_the_stores() {
     let world = World::new();
     let commit = world.commit(&[("main.tf", MAIN)]);
     let worker = world.start();
-    world.run(&world.spec(Phase::Plan, &commit)).await;
-    let mut own = Vec::new();
-    for size in ["1", "2", "3"] {
-        let mut spec = world.spec(Phase::Plan, &commit);
-        spec.env = vec![var("TF_VAR_size", size)];
-        let planned = world.run(&spec).await;
-        let apply = world.apply_of(&spec, &planned);
-        let applied = world.run(&apply).await;
-        let beside = |r: &windlass_core::job::JobResult| {
-            r.ended_at.since_ms(r.started_at).saturating_sub(r.tool_ms)
-        };
-        own.push(Duration::from_millis(beside(&planned) + beside(&applied)));
-    }
-    own.sort();
-    println!("own time of plan and apply together: {own:?}");
-    // Generous, for a machine that does other things; `windlass bench overhead` is the measure.
-    assert!(own[1] < Duration::from_millis(500), "{own:?}");
+    let spec = world.spec(Phase::Plan, &commit);
+    let planned = world.run(&spec).await;
+    world.run(&world.apply_of(&spec, &planned)).await;
+    world.quiet().await;
+    // How often it looks for a stop, and stores what a log has grown by, depends on the time it takes.
+    let of_the_jobs = |name: &String| {
+        name.contains(spec.id.run.as_str())
+            && !name.contains(" logs/")
+            && !name.ends_with("/control")
+    };
+    let asked = world.faults.trace().into_iter().map(|call| call.name);
+    let asked: Vec<String> = asked.filter(of_the_jobs).collect();
+    assert_eq!(asked.len(), 8 + 9, "{asked:#?}");
     worker.end(Shutdown::Drain).await;
 }
