@@ -28,29 +28,30 @@ pub fn windlass_on_aws() -> &'static Path {
         if let Some(program) = given("windlass-on-aws") {
             return program;
         }
-        let words = ["--package", "windlass", "--bin", "windlass", "--features", "aws"];
-        let built = cargo(&words).into_values().next_back();
-        let built = built.expect("cargo names the program that it built");
+        let built = &on_aws()["windlass"];
         let kept = built.with_file_name("windlass-on-aws");
         let _ = std::fs::remove_file(&kept);
-        std::fs::hard_link(&built, &kept).expect("another name for the program");
+        std::fs::hard_link(built, &kept).expect("another name for the program");
         kept
     })
 }
 
 /// A Lambda function's program.
 pub fn function(name: &str) -> PathBuf {
+    let built = given(name).or_else(|| on_aws().get(name).cloned());
+    built.unwrap_or_else(|| panic!("no function is called {name}"))
+}
+
+/// All programs of the serverless form, built together: apart, each set of features would build the
+/// SDKs anew.
+fn on_aws() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    if let Some(program) = given(name) {
-        return program;
-    }
-    const NAMES: [&str; 4] = ["webhook", "scheduler", "api", "drift"];
-    let built = BUILT.get_or_init(|| {
+    const NAMES: [&str; 5] = ["webhook", "scheduler", "api", "drift", "windlass"];
+    BUILT.get_or_init(|| {
         let packages = NAMES.iter().flat_map(|name| ["--package", name, "--bin", name]);
         let words: Vec<&str> = packages.chain(["--features", "aws"]).collect();
         cargo(&words)
-    });
-    built.get(name).unwrap_or_else(|| panic!("no function is called {name}")).clone()
+    })
 }
 
 fn given(name: &str) -> Option<PathBuf> {

@@ -127,7 +127,11 @@ impl Up {
     /// Waits until this very run is in this state.
     #[track_caller]
     pub fn becomes(&self, run: &str, state: &str) -> Value {
-        until(&format!("the run {run} to be {state}"), LONG, || arrived(&self.run(run), state))
+        until(&format!("the run {run} to be {state}"), LONG, || {
+            // A run that was just made is told of before it can be looked at.
+            let seen = self.api.get(&format!("/runs/{run}")).map_err(|r| format!("{r:?}"))?;
+            arrived(&seen, state)
+        })
     }
 
     /// The whole log of a run that has ended, or as far as there is one.

@@ -17,6 +17,7 @@ pub use fault::{Fault, When};
 
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -46,6 +47,8 @@ impl Emulator {
             .arg(&launcher)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env_remove("AWS_PROFILE")
+            // Ctrl-C at a terminal is meant for whoever started it: the lifeline tells it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,8 +14,7 @@ use crate::up::Up;
 use crate::wait::{self, LONG, until};
 use crate::world::World;
 use emulator::Emulator;
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -186,21 +185,19 @@ impl Inner {
 
     /// An admin's, made as the documentation says: by whoever may write the bucket.
     fn first_key(&self) -> (String, String) {
-        let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
-        let (id, secret) = ("box-admin", random.unwrap_or_else(|_| fresh_name()).trim().to_owned());
-        let digest: String =
-            Sha256::digest(&secret).iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = json!({
-            "schema": 1, "revision": 1, "write_id": "box",
-            "value": {
-                "id": id, "name": "the box", "secret": digest, "role": "admin", "space": "root",
-                "created_by": "the box", "created_at": 0,
-            },
-        });
-        let asked = self.cloud.aws.s3.put_object().bucket(self.cloud.bucket());
-        let asked = asked.key(format!("keys/{id}")).body(key.to_string().into_bytes().into());
-        threads().block_on(asked.send()).expect("a key is kept");
-        (id.to_owned(), secret)
+        let made = Command::new(binary::windlass_on_aws())
+            .args(["key", "create", "box", "--role", "admin", "--json", "--bucket"])
+            .arg(self.cloud.bucket())
+            .envs(self.cloud.aws.emulator.env("operator"))
+            .output()
+            .expect("the program can be started");
+        let said = String::from_utf8_lossy(&made.stderr);
+        let key: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{said}"));
+        let word = |name: &str| {
+            let word = key[name].as_str().or(key["key"][name].as_str());
+            word.unwrap_or_else(|| panic!("a key has {name}")).to_owned()
+        };
+        (word("id"), word("secret"))
     }
 
     pub fn object(&self, key: &str) -> Option<Vec<u8>> {
