@@ -5,13 +5,23 @@ use std::path::Path;
 use windlass_report::{Report, Row, number};
 
 /// The order on the page.
-const ORDER: [&str; 6] = ["overhead", "routing", "decide", "store", "console", "idle"];
+const ORDER: [&str; 9] = [
+    "overhead",
+    "routing",
+    "decide",
+    "store",
+    "console",
+    "idle",
+    "cold-start",
+    "requests",
+    "latency",
+];
 
 const HEAD: &str = "# Benchmarks
 
 What Windlass promises of its speed and size, and what was measured. The figures are those of the \
 JSON documents in `docs/benchmarks/`; `cargo run --release -- bench all` measures anew and writes \
-both them and this page.
+both them and this page, and `cargo run --release -p bench` measures the serverless form.
 ";
 
 /// The page; documents that are not there yet are passed over.
