@@ -296,11 +296,12 @@ mod tests {
     #[tokio::test]
     async fn a_bad_operation_fails_alone() {
         let writer = Arc::new(writer());
-        // Holds the thread until all others wait, so that they become one batch.
+        // Holds the thread until all others wait, so that they become one batch. A hang-up lets it
+        // go for good: if it has become one of them, it is run again.
         let (go, held) = std::sync::mpsc::channel::<()>();
         let holding = tokio::spawn({
             let writer = writer.clone();
-            async move { writer.call(true, move |_| Ok(held.recv().is_ok())).await }
+            async move { writer.call(true, move |_| Ok(held.recv().is_err())).await }
         });
         tokio::task::yield_now().await;
         let mut tasks = tokio::task::JoinSet::new();
@@ -311,8 +312,8 @@ mod tests {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        go.send(()).unwrap();
-        holding.await.unwrap().unwrap();
+        drop(go);
+        assert!(holding.await.unwrap().unwrap());
         while let Some(done) = tasks.join_next().await {
             let (n, answer) = done.unwrap();
             match answer {
