@@ -337,6 +337,7 @@ impl World {
         all
     }
 
+    /// What was told of a job, but for its preparing: that is told where the machine is slow.
     pub(crate) fn reports(&self, spec: &JobSpec) -> Vec<News> {
         let reports = self.queues.peek(keys::REPORTS);
         reports
@@ -347,6 +348,7 @@ impl World {
             })
             .filter(|report| report.job == spec.id)
             .map(|report| report.news)
+            .filter(|news| *news != News::Began(Step::Preparing))
             .collect()
     }
 
