@@ -234,7 +234,6 @@ fn event(
             "requestId": new_id(),
             "routeKey": key,
             "stage": "$default",
-            "time": "25/Nov/2026:00:00:00 +0000",
             "timeEpoch": u64::try_from(now.as_millis()).unwrap_or_default(),
         },
         "isBase64Encoded": false,

@@ -5,6 +5,7 @@ use e2e::proofs::no_plan_applied_twice;
 use e2e::up::brief;
 use e2e::{LONG, Up, World, until};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PUSHES: u64 = 12;
@@ -52,10 +53,13 @@ fn pushes_while_workers_and_functions_are_killed_at_random() {
     world.repo.commit("Everything");
     let up = world.up(WORKERS);
     let lambda = cloud.deployed().cloud.lambda.clone();
-    let mut pushed = vec![world.repo.head()];
+    let mut values: BTreeMap<&str, String> =
+        names.iter().map(|name| (name.as_str(), "start".to_owned())).collect();
     for push in 0..pushes {
         let name = &names[usize::try_from(dice.below(stacks)).unwrap_or(0)];
-        pushed.push(world.code(name, &format!("push {push}")).repo.commit("Another value"));
+        let value = format!("push {push}");
+        world.code(name, &value).repo.commit("Another value");
+        values.insert(name, value);
         std::thread::sleep(Duration::from_millis(dice.below(1_500)));
         match dice.below(4) {
             0 => lambda.kill(),
@@ -69,15 +73,19 @@ fn pushes_while_workers_and_functions_are_killed_at_random() {
             _ => {}
         }
     }
-    settle(&up, &names);
-    // Whatever was pushed was told, and every delivery came to an end.
-    for sha in &pushed {
-        until("a commit's rollout", LONG, || {
-            let commit = up.api.get(&format!("/commits/{sha}")).map_err(|r| format!("{r:?}"))?;
-            let known = commit["rollouts"].as_array().is_some_and(|all| !all.is_empty());
-            known.then_some(()).ok_or_else(|| commit.to_string())
+    // Whatever came last is there, whoever died on the way.
+    for (name, value) in &values {
+        until(&format!("{name} to be {value}"), 4 * LONG, || {
+            settled(&up, name)?;
+            let outputs = up.api.get(&format!("/stacks/{name}/outputs"));
+            let outputs = outputs.map_err(|refusal| format!("{refusal:?}"))?;
+            let found = &outputs["outputs"][0]["value"];
+            if found == value { Ok(()) } else { Err(found.to_string()) }
         });
+        let state = world.real_state(name);
+        assert_eq!(state["values"]["outputs"]["it"]["value"], **value, "{name}, in its state");
     }
+    // Every delivery came to an end, and nothing is locked.
     let deployed = cloud.deployed();
     let keys = deployed.keys();
     let ids = |end: &str| -> Vec<&str> {
@@ -85,6 +93,7 @@ fn pushes_while_workers_and_functions_are_killed_at_random() {
         all.filter_map(|key| key.strip_suffix(end)).collect()
     };
     let (seen, outcomes) = (ids("/seen"), ids("/outcome"));
+    assert!(!seen.is_empty(), "no delivery was taken");
     let open: Vec<&&str> = seen.iter().filter(|id| !outcomes.contains(id)).collect();
     assert!(open.is_empty(), "deliveries without an outcome: {open:?}");
     let locks: Vec<&String> = keys.iter().filter(|key| key.ends_with(".tflock")).collect();
@@ -92,32 +101,21 @@ fn pushes_while_workers_and_functions_are_killed_at_random() {
     no_plan_applied_twice(&world.tool.calls());
 }
 
-/// Waits until nothing is under way; runs that failed with their worker are tried again, as a person
-/// would. Then every stack is free and has been applied once more.
-fn settle(up: &Up, names: &[String]) {
-    for name in names {
-        let free = || -> Result<Value, String> {
-            let stack = up.api.get(&format!("/stacks/{name}")).map_err(|r| format!("{r:?}"))?;
-            let queued = stack["queue"].as_array().map_or(0, Vec::len);
-            let busy = stack["active"] != Value::Null || queued > 0;
-            if busy {
-                Err(format!("{name}: {}, {queued} queued", stack["active"]))
-            } else {
-                Ok(stack)
-            }
-        };
-        until(&format!("{name} to be free"), 4 * LONG, || {
-            free()?;
-            let list = up.api.get(&format!("/stacks/{name}/runs?limit=1"));
-            let run = list.map_err(|r| format!("{r:?}"))?["runs"][0].clone();
-            match run["state"].as_str().unwrap_or_default() {
-                "FINISHED" | "SKIPPED" => Ok(()),
-                "FAILED" => {
-                    let _ = up.verb(e2e::up::id(&run), "retry");
-                    Err(brief(&run))
-                }
-                _ => Err(brief(&run)),
-            }
-        });
+/// Whether nothing is under way on a stack. A run that failed with its worker is tried again, as a
+/// person would.
+fn settled(up: &Up, name: &str) -> Result<(), String> {
+    let stack = up.api.get(&format!("/stacks/{name}")).map_err(|r| format!("{r:?}"))?;
+    let queued = stack["queue"].as_array().map_or(0, Vec::len);
+    if stack["active"] != Value::Null || queued > 0 {
+        return Err(format!("{name}: {}, {queued} queued", stack["active"]));
+    }
+    let list = up.api.get(&format!("/stacks/{name}/runs?limit=1"));
+    let run = list.map_err(|r| format!("{r:?}"))?["runs"][0].clone();
+    if run["state"] == "FAILED" {
+        let _ = up.verb(e2e::up::id(&run), "retry");
+    }
+    match run["state"].as_str().unwrap_or_default() {
+        "FINISHED" | "SKIPPED" => Ok(()),
+        _ => Err(brief(&run)),
     }
 }
