@@ -49,9 +49,9 @@ pub(crate) fn measure() -> Result<Report> {
     tell(&calls, RUNS);
     let counts = counts(&calls, RUNS);
     let about = "AWS requests of a tracked run with confirmation (push, plan, confirm, apply), as \
-                 the API server counted them, all functions and the worker; log parts, \
-                 looks at a control document, receives that bring nothing, the minute's \
-                 tick and what the person's own looking costs apart";
+                 the API server counted them, all functions and the worker. Apart: parts of logs, \
+                 looks at a control document, receives that bring nothing, ticks, what people's \
+                 looking costs, and Terraform's own requests for its state and lock";
     let mut report = Report::new("requests", about);
     report.command = "cargo run --release -p bench -- requests".to_owned();
     report.figure("put_class", counts.put, "", "PUT, POST, LIST").at_most = Some(20.0);
