@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>. Each environment has a server of
 //! its own, so whoever asks there is that process. It stands still (SIGSTOP) whenever it has asked
 //! for the next invocation and there is none: nothing may be left for "after the answer".
+use super::ahead;
 use super::stack::Function;
 use crate::process::send;
 use anyhow::{Context as _, Result};
@@ -84,6 +85,8 @@ struct Exchange {
     current: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
     init_error: Mutex<Option<String>>,
     arn: String,
+    /// Deadlines are told by the clock that the function has.
+    ahead_ms: i64,
 }
 
 impl Environment {
@@ -130,6 +133,7 @@ impl Environment {
             current: Mutex::default(),
             init_error: Mutex::default(),
             arn: function.arn.clone(),
+            ahead_ms: env.get(ahead::VARIABLE).and_then(|ms| ms.parse().ok()).unwrap_or(0),
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next_invocation))
@@ -224,6 +228,7 @@ async fn next_invocation(State(exchange): State<Arc<Exchange>>) -> Response {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let deadline = (now + invocation.timeout).as_millis();
+    let deadline = deadline.saturating_add_signed(i128::from(exchange.ahead_ms));
     let headers = [
         ("lambda-runtime-aws-request-id", invocation.id),
         ("lambda-runtime-deadline-ms", deadline.to_string()),

@@ -4,12 +4,13 @@
 //! is AWS, as far as a control plane can tell:
 //!
 //! - [`template`], [`stack`], [`deploy`]: from the template to buckets, queues and functions.
-//! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API.
+//! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API; [`ahead`]: its clock.
 //! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
 //! - [`github`], [`workers`]: who else takes part: a small GitHub, and workers with the real tool.
 //! - [`iam`]: what functions may do, held against what they did.
 //! - [`place`]: all of it as a place for stories.
 //! - [`aws`]: the API server (S3, SQS, …) is the emulator; this is the box's own way to it.
+pub mod ahead;
 pub mod aws;
 pub mod deploy;
 pub mod environment;

@@ -1,5 +1,6 @@
 //! The cloud in a box as a place for stories: the control plane of `infra/template.yaml`, GitHub with
 //! the story's repository, and workers with the real tool.
+use super::ahead;
 use super::github::{Github, OWNER, WEBHOOK_SECRET};
 use super::runtime::lock;
 use super::stack::Stack;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ pub struct Inner {
     pub cloud: Cloud,
     pub github: Github,
     pub workers: Workers,
+    /// Workers that are started from now on have clocks that are so far ahead.
+    pub workers_ahead_ms: AtomicI64,
     /// The first API key's token.
     token: Mutex<String>,
     folder: PathBuf,
@@ -148,7 +152,14 @@ impl Inner {
         }
         github.deliver_to(&format!("{}/webhooks/github", cloud.front.url()));
         let workers = Workers::new(&folder.join("workers"));
-        Self { cloud, github, workers, token: Mutex::default(), folder: folder.to_owned() }
+        Self {
+            cloud,
+            github,
+            workers,
+            workers_ahead_ms: AtomicI64::new(0),
+            token: Mutex::default(),
+            folder: folder.to_owned(),
+        }
     }
 
     fn worker(&self, world: &World, id: &str, folder: &Path) -> Command {
@@ -160,6 +171,10 @@ impl Inner {
         command.env("WINDLASS_BUCKET", self.cloud.bucket());
         command.env("WINDLASS_QUEUE_URL_PREFIX", self.cloud.aws.queue_url(&format!("{name}-")));
         command.env("WINDLASS_SECRETS_PREFIX", format!("/{name}/secrets/"));
+        match self.workers_ahead_ms.load(Ordering::Relaxed) {
+            0 => {}
+            ahead_ms => _ = command.envs(ahead::variables(ahead_ms)),
+        }
         command
     }
 

@@ -1,5 +1,6 @@
 //! Lambda: functions with their environments, which start cold, serve one invocation at a time,
 //! stand still in between, and are killed at their time limit.
+use super::ahead;
 use super::environment::{Environment, Failed, Invocation, PAYLOAD_BYTES_MAX};
 use super::stack::{Function, Unattended};
 use super::trace::{PASSES_MAX, Trace};
@@ -118,6 +119,13 @@ impl Lambda {
             None => env.remove(name),
         };
         lock(&hosted.idle).clear();
+    }
+
+    /// From now on its clock is ahead of the others, or behind them. Environments start anew.
+    pub fn set_clock(&self, function: &str, ahead_ms: i64) {
+        for (name, value) in ahead::variables(ahead_ms) {
+            self.set_variable(function, name, Some(&value));
+        }
     }
 
     /// What becomes of invocations that nobody waits for.

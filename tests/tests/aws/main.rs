@@ -1,7 +1,9 @@
 //! The cloud in a box: the stories that every place shares, told of functions on S3 and SQS, and what
 //! only they have.
 mod chaos;
+mod clocks;
 mod faults;
+mod letters;
 mod machinery;
 #[path = "../stories/mod.rs"]
 mod stories;
