@@ -14,6 +14,8 @@ fn main() {
     for trace in Trace::known() {
         let ours = simulate(&trace, &mut Ours::new(Policy::default()));
         show(&trace, "windlass", &ours);
+        let frugal = simulate(&trace, &mut Ours::new(Policy::frugal()));
+        show(&trace, "windlass, frugal", &frugal);
         let defaults = simulate(&trace, &mut Spacelift { settings: Settings::default() });
         show(&trace, "spacelift, defaults", &defaults);
         let tried = grid::search(&trace);

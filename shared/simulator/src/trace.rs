@@ -196,13 +196,16 @@ fn drift_night() -> Trace {
     it
 }
 
-/// Half of what is wanted can't be launched for an hour, and then it can.
+/// For twenty minutes hardly anything can be launched, and then it can: what was frozen has to thaw.
 fn shortage() -> Trace {
-    let about = "Thirty runs at a time while only four machines can be had for an hour";
-    let mut it = trace("shortage", about, 41, 6, 30);
+    let about =
+        "Thirty runs at a time; ten more while only four machines can be had, for 20 minutes";
+    let mut it = trace("shortage", about, 41, 8, 30);
     let mut dice = fastrand::Rng::with_seed(it.seed);
-    for minute in [60, 100, 150, 240] {
-        let runs = (0..30).map(|_| Run {
+    for (minute, count) in
+        [(60, 30), (100, 10), (150, 30), (210, 30), (270, 30), (330, 30), (390, 30), (450, 30)]
+    {
+        let runs = (0..count).map(|_| Run {
             at_ms: minute * MINUTE_MS + between(&mut dice, 0, 20_000),
             takes_ms: between(&mut dice, 120_000, 420_000),
         });
@@ -210,7 +213,7 @@ fn shortage() -> Trace {
         push(&mut it, runs);
     }
     it.shortages.push(Shortage {
-        from_ms: 55 * MINUTE_MS,
+        from_ms: 95 * MINUTE_MS,
         to_ms: 115 * MINUTE_MS,
         machines_max: 4,
     });

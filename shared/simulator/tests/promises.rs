@@ -39,6 +39,19 @@ fn runs_wait_less_than_with_spacelifts_defaults() {
     }
 }
 
+/// Where many come at once, half of its waits cost no more than its hours.
+#[test]
+fn frugal_settings_wait_half_as_long_at_spacelifts_hours() {
+    for name in ["burst", "shortage"] {
+        let trace = Trace::named(name).unwrap();
+        let we = simulate(&trace, &mut Ours::new(Policy::frugal()));
+        let they = spacelift(&trace);
+        assert!(we.p95_s() <= 0.5 * they.p95_s(), "{name}: {} of {} s", we.p95_s(), they.p95_s());
+        assert!(we.machine_ms <= they.machine_ms, "{name}: {we:?} {they:?}");
+        assert_eq!(we.busy_kills, 0, "{name}");
+    }
+}
+
 #[test]
 fn a_trace_that_cannot_be_played_says_why() {
     let good = serde_json::to_value(Trace::named("burst").unwrap()).unwrap();

@@ -25,7 +25,8 @@ impl Balance {
         let drift_over = s.demand.drift.saturating_sub(drift_room);
         let schedulable = s.demand.schedulable.saturating_sub(drift_over);
         let busy = census.open_busy();
-        let free = schedulable.max(policy.warm.at(s.now));
+        let queued = schedulable.div_ceil(policy.queued_runs_per_slot.max(1));
+        let free = queued.max(policy.warm.at(s.now));
         let percent = policy.utilisation_percent.clamp(1, 100);
         let wanted = (u64::from(busy + free) * 100).div_ceil(u64::from(percent));
         let outstanding = s.group.desired.saturating_sub(census.in_group());

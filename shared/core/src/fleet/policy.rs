@@ -19,6 +19,9 @@ pub struct Policy {
     pub warm: Warm,
     /// Of a hundred slots so many are meant to be busy: 80 buys a fifth more than is asked for.
     pub utilisation_percent: u32,
+    /// So many waiting runs share the slot that is bought for them: 1 buys each its own, 3 buys a
+    /// third of the machines and lets two of three runs wait for the first to end. At least 1.
+    pub queued_runs_per_slot: u32,
     /// A machine whose worker did not register within this is broken.
     pub boot_deadline_ms: u64,
     /// A silent worker's machine is ended after this, seen silent twice.
@@ -59,6 +62,7 @@ impl Default for Policy {
             idle_from: IdleFrom::LastRunEnd,
             warm: Warm::Always(0),
             utilisation_percent: 100,
+            queued_runs_per_slot: 1,
             boot_deadline_ms: 10 * MINUTE_MS,
             lost_grace_ms: 5 * MINUTE_MS,
             scale_out_cooldown_ms: 0,
@@ -74,6 +78,13 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// For whoever would rather wait some minutes than pay for machines that boot for one run: four
+    /// waiting runs share a slot, and what is idle goes at once.
+    #[must_use]
+    pub fn frugal() -> Self {
+        Self { queued_runs_per_slot: 4, idle_delay_ms: 0, ..Self::default() }
+    }
+
     /// Machines for this many slots at the wanted utilisation.
     #[must_use]
     pub fn instances_for(&self, slots: u32) -> u32 {
