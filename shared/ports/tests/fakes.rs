@@ -1,15 +1,20 @@
 //! The fakes keep the ports' promises, and the fault injector does what its plan says.
 #![cfg(feature = "fakes")]
-use std::sync::Arc;
-use windlass_core::id::Sha;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use windlass_core::fleet::Group;
+use windlass_core::id::{InstanceId, Sha};
 use windlass_core::time::UnixMs;
 use windlass_ports::clock::SystemClock;
+use windlass_ports::contract::fleet::{Spec, Stand};
 use windlass_ports::contract::{self, Ground, RealTime, queues::Yard};
 use windlass_ports::fake::{
-    FakeClock, FakeForge, FakeSource, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets,
-    Strike,
+    Death, FakeClock, FakeFleet, FakeForge, FakeHook, FakeSource, Faults, Faulty, GoneBy, MemBlobs,
+    MemDocs, MemQueues, MemSecrets, Strike,
 };
-use windlass_ports::{Docs, Expect, Fault, Found, Listed, Outgoing, PutError, Queues, Version};
+use windlass_ports::{
+    Clock as _, Docs, Expect, Fault, Fleet as _, Found, Listed, Outgoing, PutError, Queues, Version,
+};
 
 fn clock() -> FakeClock {
     FakeClock::at(UnixMs(1_700_000_000_000))
@@ -85,6 +90,73 @@ async fn forge() {
     let shown = Box::new(move || seen.told());
     let (repo, sha) = ("infra".into(), "c0ffee".into());
     contract::forge::all(&contract::forge::Square { forge, repo, sha, shown }).await;
+}
+
+/// Groups of the fake, each made when a row asks for it.
+struct FakeProvider {
+    clock: FakeClock,
+    groups: Mutex<BTreeMap<String, Arc<FakeFleet>>>,
+}
+
+impl FakeProvider {
+    fn of(&self, stand: &Stand) -> Arc<FakeFleet> {
+        self.groups.lock().unwrap()[&stand.name].clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl contract::fleet::Provider for FakeProvider {
+    async fn group(&self, spec: Spec) -> Stand {
+        let Spec { min, max, desired, hook_ms } = spec;
+        let mut groups = self.groups.lock().unwrap();
+        let name = format!("workers-{}", groups.len());
+        let group = Group { name: name.clone(), desired, min, max, launches_failed: 0 };
+        let fleet = Arc::new(FakeFleet::new(self.clock.shared(), group));
+        fleet.set_hook(hook_ms.map(|timeout_ms| FakeHook { name: "drain".into(), timeout_ms }));
+        fleet.settle();
+        groups.insert(name.clone(), fleet.clone());
+        Stand { fleet: fleet.clone(), hooks: fleet, name, hook: "drain".into() }
+    }
+    async fn settle(&self, stand: &Stand) {
+        self.of(stand).settle();
+    }
+    async fn stray(&self, stand: &Stand, tagged: bool) -> InstanceId {
+        self.of(stand).stray(tagged)
+    }
+}
+
+#[tokio::test]
+async fn fleet() {
+    let clock = clock();
+    let provider = Box::new(FakeProvider { clock: clock.clone(), groups: Mutex::default() });
+    contract::fleet::all(&contract::fleet::Herd { provider, time: Arc::new(clock) }).await;
+}
+
+/// What the group does by itself: it chooses the unprotected, and nothing can be launched beyond
+/// what there is.
+#[tokio::test]
+async fn a_group_has_a_will_of_its_own() {
+    let clock = clock();
+    let group = Group { name: "workers".into(), desired: 3, min: 0, max: 9, launches_failed: 0 };
+    let fleet = FakeFleet::new(clock.shared(), group);
+    fleet.settle();
+    let machines = fleet.in_service();
+    fleet.protect(&machines[..2], true).await.unwrap();
+    fleet.change(|group| group.desired = 0);
+    fleet.settle();
+    assert_eq!(fleet.in_service(), machines[..2]);
+    let death = Death { instance: machines[2].clone(), by: GoneBy::Group, at: clock.now() };
+    assert_eq!(fleet.deaths(), [death]);
+    fleet.set_capacity(2);
+    fleet.change(|group| group.desired = 5);
+    for failed in 1..=2 {
+        fleet.settle();
+        assert_eq!((fleet.in_service().len(), fleet.group().launches_failed), (2, failed));
+    }
+    fleet.set_capacity(3);
+    fleet.lose(&machines[0]);
+    fleet.settle();
+    assert_eq!(fleet.in_service().len(), 3);
 }
 
 /// What one create under each strike answers, and what is stored then.

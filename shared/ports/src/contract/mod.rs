@@ -7,6 +7,7 @@
 
 pub mod blobs;
 pub mod docs;
+pub mod fleet;
 pub mod forge;
 pub mod origin;
 pub mod queues;

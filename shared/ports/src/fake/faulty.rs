@@ -3,13 +3,15 @@ use super::faults::{Faults, Strike};
 use crate::blobs::Blobs;
 use crate::docs::{Docs, Expect, Found, Listed, PutError, Version};
 use crate::fault::Fault;
+use crate::fleet::{Answer, By, Ended, Fleet, Hooks, Machines, Way};
 use crate::forge::{ChangedFiles, CommitInfo, CommitStatus, Forge, Source};
 use crate::presence::{Evidence, Presence};
 use crate::queues::{Delivery, Outgoing, Queues};
 use crate::secrets::Secrets;
 use async_trait::async_trait;
 use std::sync::Arc;
-use windlass_core::id::{RepoName, Sha};
+use windlass_core::drain::Notice;
+use windlass_core::id::{InstanceId, RepoName, Sha};
 use windlass_core::job::{Claim, JobId};
 
 /// A port whose calls are counted, recorded and struck by a [`Faults`] plan.
@@ -168,6 +170,38 @@ impl<P: Presence + ?Sized> Presence for Faulty<P> {
     }
     async fn end_tool(&self, job: &JobId, claim: &Claim) -> Result<(), Fault> {
         self.run("presence.end_tool".to_owned(), self.inner.end_tool(job, claim)).await
+    }
+}
+
+#[async_trait]
+impl<P: Fleet + ?Sized> Fleet for Faulty<P> {
+    async fn look(&self, named: &[InstanceId]) -> Result<Machines, Fault> {
+        self.run("fleet.look".to_owned(), self.inner.look(named)).await
+    }
+    async fn set_desired(&self, to: u32) -> Result<(), Fault> {
+        self.run(format!("fleet.set_desired {to}"), self.inner.set_desired(to)).await
+    }
+    async fn end(&self, instance: &InstanceId, way: Way) -> Result<Ended, Fault> {
+        self.run(format!("fleet.end {instance}"), self.inner.end(instance, way)).await
+    }
+    async fn protect(&self, instances: &[InstanceId], protected: bool) -> Result<(), Fault> {
+        let name = format!("fleet.protect {protected} {}", instances.len());
+        self.run(name, self.inner.protect(instances, protected)).await
+    }
+}
+
+#[async_trait]
+impl<P: Hooks + ?Sized> Hooks for Faulty<P> {
+    async fn waiting(&self, group: &str) -> Result<Vec<Notice>, Fault> {
+        self.run(format!("hooks.waiting {group}"), self.inner.waiting(group)).await
+    }
+    async fn heartbeat(&self, notice: &Notice, by: By) -> Result<Answer, Fault> {
+        let name = format!("hooks.heartbeat {}", notice.instance);
+        self.run(name, self.inner.heartbeat(notice, by)).await
+    }
+    async fn complete(&self, notice: &Notice, by: By) -> Result<Answer, Fault> {
+        let name = format!("hooks.complete {}", notice.instance);
+        self.run(name, self.inner.complete(notice, by)).await
     }
 }
 

@@ -7,6 +7,7 @@
 mod docs;
 mod faults;
 mod faulty;
+mod fleet;
 mod forge;
 mod presence;
 mod queues;
@@ -16,6 +17,7 @@ mod values;
 pub use docs::MemDocs;
 pub use faults::{Call, Faults, Strike};
 pub use faulty::Faulty;
+pub use fleet::{Death, FakeFleet, FakeHook, GoneBy};
 pub use forge::FakeForge;
 pub use presence::FakePresence;
 pub use queues::MemQueues;
