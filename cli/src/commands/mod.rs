@@ -5,6 +5,7 @@
 mod ask;
 mod audit;
 mod find;
+mod fleet;
 mod key;
 mod login;
 mod logs;
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     State(state::Command),
     /// List workers, and have one finish what it does; with AWS built in: be one
     Worker(workers::WorkerArgs),
+    /// See how a worker pool would grow and shrink
+    #[command(subcommand)]
+    Fleet(fleet::Command),
     /// Store, list and remove secrets
     #[command(subcommand)]
     Secret(secret::Command),
@@ -181,6 +185,7 @@ fn dispatch(
         Command::Audit(args) => audit::run(&server()?, &args),
         Command::Login(args) => login::run(&server()?, &args),
         Command::Replay(args) => replay::run(&server()?, &args),
+        Command::Fleet(command) => fleet::run(out, &command),
         Command::Validate(args) => validate::run(out, &args),
         Command::Schema(_) => schema::run(out),
         Command::Bench(command) => bench::run(out, command),

@@ -15,7 +15,7 @@ pub mod world;
 
 pub use outcome::Outcome;
 pub use simulate::simulate;
-pub use trace::{Trace, TraceError};
+pub use trace::{Bounds, Run, Trace, TraceError};
 pub use world::World;
 
 /// Milliseconds since the trace began.

@@ -80,7 +80,15 @@ impl Trace {
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn parse(text: &[u8]) -> Result<Self, TraceError> {
-        let mut trace: Trace = serde_json::from_slice(text)?;
+        serde_json::from_slice::<Trace>(text)?.checked()
+    }
+
+    /// The same trace, its runs in order, if it can be played.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn checked(mut self) -> Result<Self, TraceError> {
+        let trace = &mut self;
         let wrong = |why| Err(TraceError::Wrong(why));
         if trace.runs.is_empty() {
             return wrong("it has no runs");
@@ -98,7 +106,7 @@ impl Trace {
             return wrong("a run comes after its end");
         }
         trace.runs.sort_by_key(|run| run.at_ms);
-        Ok(trace)
+        Ok(self)
     }
 
     /// The traces that this repository promises things on.
