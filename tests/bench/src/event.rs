@@ -22,7 +22,7 @@ pub(crate) fn environment() -> Vec<(&'static str, String)> {
         ("WINDLASS_WEBHOOK_SECRETS", text(SECRET_NAME)),
         ("WINDLASS_URL", text("https://windlass.example")),
         ("WINDLASS_GITHUB_API", text("https://api.github.invalid")),
-        ("WINDLASS_GITHUB_TOKEN", String::new()),
+        ("WINDLASS_GITHUB_TOKEN", text("/bench/config/github-token")),
         ("WINDLASS_GITHUB_APP_ID", String::new()),
         ("WINDLASS_GITHUB_APP_KEY", String::new()),
     ]
