@@ -115,6 +115,20 @@ pub fn instances(pool: &PoolId) -> String {
 pub fn instance(pool: &PoolId, id: &InstanceId) -> String {
     format!("pools/{pool}/instances/{id}.json")
 }
+/// What the ticks of a pool's fleet leave for each other: who decides, and what was decided last.
+#[must_use]
+pub fn fleet_ledger(pool: &PoolId) -> String {
+    format!("fleet/{pool}/ledger.json")
+}
+/// Machines of this pool that a lifecycle hook holds, or held.
+#[must_use]
+pub fn drains(pool: &PoolId) -> String {
+    format!("fleet/{pool}/drains/")
+}
+#[must_use]
+pub fn drain(pool: &PoolId, instance: &InstanceId) -> String {
+    format!("fleet/{pool}/drains/{instance}.json")
+}
 /// Groups to wake once this minute has passed.
 pub const DUE: &str = "due/";
 #[must_use]

@@ -35,6 +35,12 @@ impl UnixMs {
             Err(_) => "9999-12-31T23:59:59.999Z".to_owned(),
         }
     }
+    /// Reads RFC 3339, in any offset. None: it is something else, or before the epoch.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<UnixMs> {
+        let stamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(stamp.as_millisecond()).ok().map(UnixMs)
+    }
 }
 
 #[cfg(test)]
@@ -47,5 +53,19 @@ mod tests {
         assert_eq!(UnixMs(1_795_343_730_123).rfc3339(), "2026-11-22T10:35:30.123Z");
         assert_eq!(UnixMs(u64::MAX).rfc3339(), "9999-12-31T23:59:59.999Z");
         assert_eq!(UnixMs(5).since_ms(UnixMs(9)), 0);
+    }
+
+    #[test]
+    fn reads_what_others_write() {
+        for (text, expect) in [
+            ("2026-11-22T10:35:30.123Z", Some(1_795_343_730_123)),
+            ("2026-11-22T10:35:30Z", Some(1_795_343_730_000)),
+            ("2026-11-22T11:35:30+01:00", Some(1_795_343_730_000)),
+            ("1960-01-01T00:00:00Z", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(UnixMs::from_rfc3339(text), expect.map(UnixMs), "{text}");
+        }
     }
 }

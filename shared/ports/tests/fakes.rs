@@ -100,7 +100,7 @@ struct FakeProvider {
 
 impl FakeProvider {
     fn of(&self, stand: &Stand) -> Arc<FakeFleet> {
-        self.groups.lock().unwrap()[&stand.name].clone()
+        self.groups.lock().expect("a lock")[&stand.name].clone()
     }
 }
 
@@ -108,7 +108,7 @@ impl FakeProvider {
 impl contract::fleet::Provider for FakeProvider {
     async fn group(&self, spec: Spec) -> Stand {
         let Spec { min, max, desired, hook_ms } = spec;
-        let mut groups = self.groups.lock().unwrap();
+        let mut groups = self.groups.lock().expect("a lock");
         let name = format!("workers-{}", groups.len());
         let group = Group { name: name.clone(), desired, min, max, launches_failed: 0 };
         let fleet = Arc::new(FakeFleet::new(self.clock.shared(), group));

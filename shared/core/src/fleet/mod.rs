@@ -19,6 +19,7 @@ mod decide;
 mod finish;
 mod grow;
 mod guard;
+mod ledger;
 mod memory;
 mod plan;
 mod policy;
@@ -31,6 +32,7 @@ mod warm;
 
 pub use census::{Census, Standing};
 pub use decide::decide;
+pub use ledger::{Explanation, Kind, Ledger, Seen, SeenMachine};
 pub use memory::{Memory, Op, OpId};
 pub use plan::{Action, Alarm, Because, Cause, Plan, Unmet, Victim, Why};
 pub use policy::{IdleFrom, Policy};

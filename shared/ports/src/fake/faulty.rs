@@ -5,14 +5,17 @@ use crate::docs::{Docs, Expect, Found, Listed, PutError, Version};
 use crate::fault::Fault;
 use crate::fleet::{Answer, By, Ended, Fleet, Hooks, Machines, Way};
 use crate::forge::{ChangedFiles, CommitInfo, CommitStatus, Forge, Source};
+use crate::pool::{Drained, IfBusy, Pool, Staff};
 use crate::presence::{Evidence, Presence};
 use crate::queues::{Delivery, Outgoing, Queues};
 use crate::secrets::Secrets;
 use async_trait::async_trait;
 use std::sync::Arc;
-use windlass_core::drain::Notice;
+use windlass_core::drain::{Holder, Notice};
+use windlass_core::fleet::{OpId, Victim};
 use windlass_core::id::{InstanceId, RepoName, Sha};
 use windlass_core::job::{Claim, JobId};
+use windlass_core::time::UnixMs;
 
 /// A port whose calls are counted, recorded and struck by a [`Faults`] plan.
 pub struct Faulty<P: ?Sized> {
@@ -202,6 +205,49 @@ impl<P: Hooks + ?Sized> Hooks for Faulty<P> {
     async fn complete(&self, notice: &Notice, by: By) -> Result<Answer, Fault> {
         let name = format!("hooks.complete {}", notice.instance);
         self.run(name, self.inner.complete(notice, by)).await
+    }
+}
+
+#[async_trait]
+impl<P: Pool + ?Sized> Pool for Faulty<P> {
+    async fn look(&self, now: UnixMs) -> Result<Staff, Fault> {
+        self.run("pool.look".to_owned(), self.inner.look(now)).await
+    }
+    async fn drain(&self, victim: &Victim, busy: IfBusy, now: UnixMs) -> Result<Drained, Fault> {
+        let name = format!("pool.drain {}", victim.instance);
+        self.run(name, self.inner.drain(victim, busy, now)).await
+    }
+    async fn doom(&self, victim: &Victim, now: UnixMs) -> Result<Drained, Fault> {
+        let name = format!("pool.doom {}", victim.instance);
+        self.run(name, self.inner.doom(victim, now)).await
+    }
+    async fn undrain(
+        &self,
+        instance: &InstanceId,
+        workers: &[String],
+        op: &OpId,
+    ) -> Result<bool, Fault> {
+        let call = self.inner.undrain(instance, workers, op);
+        self.run(format!("pool.undrain {instance}"), call).await
+    }
+    async fn tombstone(
+        &self,
+        instance: &InstanceId,
+        op: &OpId,
+        now: UnixMs,
+    ) -> Result<bool, Fault> {
+        let call = self.inner.tombstone(instance, op, now);
+        self.run(format!("pool.tombstone {instance}"), call).await
+    }
+    async fn holder(&self, instance: &InstanceId, now: UnixMs) -> Result<Holder, Fault> {
+        self.run(format!("pool.holder {instance}"), self.inner.holder(instance, now)).await
+    }
+    async fn close(&self, instance: &InstanceId, now: UnixMs) -> Result<Holder, Fault> {
+        self.run(format!("pool.close {instance}"), self.inner.close(instance, now)).await
+    }
+    async fn ask_to_stop(&self, instance: &InstanceId, now: UnixMs) -> Result<bool, Fault> {
+        let call = self.inner.ask_to_stop(instance, now);
+        self.run(format!("pool.ask_to_stop {instance}"), call).await
     }
 }
 
