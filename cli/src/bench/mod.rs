@@ -6,6 +6,7 @@
 //! such documents ([`render`]).
 mod console;
 mod decide;
+mod fleet;
 mod idle;
 mod life;
 mod overhead;
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     /// Events decided per second on one core
     #[command(after_help = "Examples:\n  windlass bench decide --json")]
     Decide,
+    /// One look at a pool of ten thousand workers, decided
+    #[command(after_help = "Examples:\n  windlass bench fleet --json")]
+    Fleet,
     /// The list of a thousand stacks: time on the server, and size
     #[command(after_help = "Examples:\n  windlass bench console --json")]
     Console,
@@ -79,6 +83,7 @@ pub(crate) fn run(out: &Out, command: Command) -> Outcome {
         Command::Routing => routing::measure()?,
         Command::Store(args) => store::measure(&args)?,
         Command::Decide => decide::measure()?,
+        Command::Fleet => fleet::measure()?,
         Command::Console => console::measure()?,
         Command::Idle(args) => idle::measure(out, &args)?,
         Command::All(args) => return all(out, &args),
@@ -102,8 +107,9 @@ type Measure<'a> = &'a dyn Fn() -> Result<Report, Failure>;
 fn all(out: &Out, args: &All) -> Outcome {
     warn_of_profile(out);
     let store = store::Args::default();
-    let measurements: [(&str, Measure<'_>); 6] = [
+    let measurements: [(&str, Measure<'_>); 7] = [
         ("decide", &decide::measure),
+        ("fleet", &fleet::measure),
         ("routing", &routing::measure),
         ("store", &|| store::measure(&store)),
         ("console", &console::measure),

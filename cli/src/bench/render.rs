@@ -5,10 +5,11 @@ use std::path::Path;
 use windlass_report::{Report, Row, number};
 
 /// The order on the page.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "overhead",
     "routing",
     "decide",
+    "fleet",
     "store",
     "console",
     "idle",

@@ -5,15 +5,15 @@ use super::{
 };
 use crate::id::InstanceId;
 use crate::time::UnixMs;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A machine and all workers on it.
 #[derive(Clone, Debug)]
-pub struct Unit {
-    pub id: InstanceId,
+pub struct Unit<'a> {
+    pub id: &'a InstanceId,
     pub place: Place,
     pub standing: Standing,
-    pub workers: Vec<String>,
+    pub workers: Vec<&'a SeenWorker>,
     pub launched_at: UnixMs,
     pub template: u32,
     pub registered_at: Option<UnixMs>,
@@ -61,21 +61,21 @@ pub enum Standing {
 
 /// All machines, and what was odd about what was seen.
 #[derive(Clone, Debug)]
-pub struct Census {
-    pub units: Vec<Unit>,
+pub struct Census<'a> {
+    pub units: Vec<Unit<'a>>,
     pub alarms: BTreeSet<Alarm>,
     /// Workers that are heard of, wherever they are.
     pub live: u32,
 }
 
-impl Census {
+impl<'a> Census<'a> {
     #[must_use]
-    pub fn take(policy: &Policy, s: &Snapshot) -> Self {
+    pub fn take(policy: &Policy, s: &'a Snapshot) -> Self {
         let mut alarms = BTreeSet::new();
-        let mut on: BTreeMap<&InstanceId, Vec<&SeenWorker>> = BTreeMap::new();
+        let mut on: Vec<(&InstanceId, &SeenWorker)> = Vec::with_capacity(s.workers.len());
         for worker in &s.workers {
             match &worker.on {
-                Whereabouts::On(instance) => on.entry(instance).or_default().push(worker),
+                Whereabouts::On(instance) => on.push((instance, worker)),
                 Whereabouts::OtherGroup(_) => {
                     alarms.insert(Alarm::OtherGroup { worker: worker.id.clone() });
                 }
@@ -84,12 +84,14 @@ impl Census {
                 }
             }
         }
+        on.sort_by_key(|(instance, _)| *instance);
         // Workers of machines that are gone, or that nobody knows, are phantoms: not looked up.
         let alive = s.instances.iter().filter(|i| i.place != Place::Terminated);
         let units: Vec<Unit> = alive
             .map(|instance| {
-                let workers = on.get(&instance.id).map_or(&[][..], Vec::as_slice);
-                unit(policy, s.now, instance, workers)
+                let first = on.partition_point(|(on, _)| **on < instance.id);
+                let there = on[first..].iter().take_while(|(on, _)| **on == instance.id);
+                unit(policy, s.now, instance, there.map(|(_, worker)| *worker).collect())
             })
             .collect();
         for silent in units.iter().filter(|u| u.standing == Standing::SilentAndBusy) {
@@ -130,7 +132,7 @@ impl Census {
         count(self.units.iter().filter(|u| u.standing == Standing::Booting).count())
     }
 
-    pub fn of(&self, standing: &Standing) -> impl Iterator<Item = &Unit> {
+    pub fn of(&self, standing: &Standing) -> impl Iterator<Item = &Unit<'a>> {
         self.units.iter().filter(move |unit| unit.standing == *standing)
     }
 
@@ -147,15 +149,20 @@ pub(super) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn unit(policy: &Policy, now: UnixMs, seen: &SeenInstance, workers: &[&SeenWorker]) -> Unit {
+fn unit<'a>(
+    policy: &Policy,
+    now: UnixMs,
+    seen: &'a SeenInstance,
+    workers: Vec<&'a SeenWorker>,
+) -> Unit<'a> {
     Unit {
-        id: seen.id.clone(),
+        id: &seen.id,
         place: seen.place,
-        standing: standing(policy, now, seen, workers),
-        workers: workers.iter().map(|w| w.id.clone()).collect(),
+        standing: standing(policy, now, seen, &workers),
         launched_at: seen.launched_at,
         template: seen.template,
         registered_at: workers.iter().map(|w| w.registered_at).min(),
+        workers,
     }
 }
 
@@ -175,8 +182,8 @@ fn standing(
         let young = now.since_ms(seen.launched_at) < policy.boot_deadline_ms;
         return if young { Standing::Booting } else { Standing::Overdue };
     }
-    let live: Vec<_> = workers.iter().filter(|w| w.lease == Lease::Live).copied().collect();
-    if live.is_empty() {
+    let live = || workers.iter().filter(|w| w.lease == Lease::Live).copied();
+    if live().next().is_none() {
         return silent(policy, workers);
     }
     let busy: u32 = workers.iter().map(|w| if w.lease == Lease::Void { 0 } else { w.busy }).sum();
@@ -190,9 +197,9 @@ fn standing(
         }
         (None, _) if seen.notice.is_some() => Standing::Warned { busy },
         (None, _) => Standing::Open {
-            slots: live.iter().map(|w| w.slots).sum(),
+            slots: live().map(|w| w.slots).sum(),
             busy,
-            idle_since: (busy == 0).then(|| idle_since(policy, &live)).flatten(),
+            idle_since: (busy == 0).then(|| idle_since(policy, live())).flatten(),
         },
     }
 }
@@ -205,12 +212,15 @@ fn ours(by: &Draining) -> Option<(OpId, bool)> {
 }
 
 /// Since when all of it is idle.
-fn idle_since(policy: &Policy, workers: &[&SeenWorker]) -> Option<UnixMs> {
-    let from = |w: &&SeenWorker| match policy.idle_from {
+fn idle_since<'a>(
+    policy: &Policy,
+    workers: impl Iterator<Item = &'a SeenWorker>,
+) -> Option<UnixMs> {
+    let from = |w: &SeenWorker| match policy.idle_from {
         super::IdleFrom::LastRunEnd => w.idle_since.unwrap_or(w.registered_at),
         super::IdleFrom::Registration => w.registered_at,
     };
-    workers.iter().map(from).max()
+    workers.map(from).max()
 }
 
 /// None of its workers is heard of.

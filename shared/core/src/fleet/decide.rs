@@ -79,10 +79,11 @@ fn remember(s: &Snapshot, census: &Census, before: &Memory, actions: &[Action]) 
     memory.machines = census.in_group();
     memory.desired = Some(s.group.desired);
     // What is gone, or goes by itself, needs no op any more (scenario 16).
-    let there = |id: &crate::id::InstanceId| {
-        census.units.iter().any(|u| u.id == *id && u.standing != Standing::Leaving)
-    };
-    memory.ops.retain(|id, _| there(id));
+    if !memory.ops.is_empty() {
+        let stays = census.units.iter().filter(|unit| unit.standing != Standing::Leaving);
+        let there: BTreeSet<_> = stays.map(|unit| unit.id).collect();
+        memory.ops.retain(|id, _| there.contains(id));
+    }
     let mut leaving = 0;
     for action in actions {
         let victims: &[Victim] = match action {

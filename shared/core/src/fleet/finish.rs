@@ -9,7 +9,7 @@ pub(super) fn begun(census: &Census, memory: &Memory, mut wanted_slots: u32) -> 
     let mut regained = 0;
     for unit in &census.units {
         let Standing::Drained { ours: Some(op), doomed } = &unit.standing else { continue };
-        let op_known = memory.ops.get(&unit.id).filter(|known| known.id == *op);
+        let op_known = memory.ops.get(unit.id).filter(|known| known.id == *op);
         let because = op_known.map_or(Because::Surplus, |known| known.because);
         let wanted = wanted_slots > 0 && !doomed && because == Because::Surplus;
         if wanted {
@@ -18,7 +18,7 @@ pub(super) fn begun(census: &Census, memory: &Memory, mut wanted_slots: u32) -> 
             regained += slots;
             actions.push(Action::Undrain {
                 instance: unit.id.clone(),
-                workers: unit.workers.clone(),
+                workers: unit.workers.iter().map(|worker| worker.id.clone()).collect(),
                 op: op.clone(),
             });
             continue;
@@ -30,5 +30,6 @@ pub(super) fn begun(census: &Census, memory: &Memory, mut wanted_slots: u32) -> 
 }
 
 pub(super) fn victim(unit: &Unit, op: OpId, decrement: bool, because: Because) -> Victim {
-    Victim { instance: unit.id.clone(), workers: unit.workers.clone(), op, decrement, because }
+    let workers = unit.workers.iter().map(|worker| worker.id.clone()).collect();
+    Victim { instance: unit.id.clone(), workers, op, decrement, because }
 }

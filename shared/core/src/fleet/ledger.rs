@@ -115,14 +115,13 @@ impl Seen {
             slots_busy: count(s.workers.iter().map(|w| w.busy as usize).sum()),
             schedulable: s.demand.schedulable,
             oldest_ms: s.demand.oldest_ms,
-            machines: census.units.iter().map(|unit| SeenMachine::of(unit, s)).collect(),
+            machines: census.units.iter().map(SeenMachine::of).collect(),
         }
     }
 }
 
 impl SeenMachine {
-    fn of(unit: &Unit, s: &Snapshot) -> Self {
-        let on = s.workers.iter().filter(|worker| unit.workers.contains(&worker.id));
+    fn of(unit: &Unit<'_>) -> Self {
         let idle_since = match unit.standing {
             Standing::Open { idle_since, .. } => idle_since,
             _ => None,
@@ -130,7 +129,7 @@ impl SeenMachine {
         Self {
             id: unit.id.clone(),
             is: Kind::of(&unit.standing),
-            busy: on.map(|worker| worker.busy).sum(),
+            busy: unit.workers.iter().map(|worker| worker.busy).sum(),
             idle_since,
             launched_at: unit.launched_at,
         }

@@ -31,7 +31,7 @@ pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Me
             Standing::Leaked => Because::Leaked,
             _ => continue,
         };
-        let since = memory.suspects.get(&unit.id).copied();
+        let since = memory.suspects.get(unit.id).copied();
         repairs.suspects.insert(unit.id.clone(), since.unwrap_or(s.now));
         if memory.kept && since.is_none() {
             continue;
@@ -44,8 +44,8 @@ pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Me
             continue;
         }
         // A call that timed out may have taken effect: the same op, so it is the same removal.
-        let known = memory.ops.get(&unit.id).map(|op| op.id.clone());
-        let op = known.unwrap_or_else(|| OpId::of(&unit.id, s.now));
+        let known = memory.ops.get(unit.id).map(|op| op.id.clone());
+        let op = known.unwrap_or_else(|| OpId::of(unit.id, s.now));
         repairs.boots_failed += u32::from(because == Because::BootFailed);
         repairs.actions.push(Action::End { victim: victim(unit, op, false, because) });
     }

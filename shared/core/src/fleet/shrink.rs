@@ -13,15 +13,15 @@ pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
     let mut excess = census.in_group().saturating_sub(s.group.desired);
     // Those that already drain are on their way.
     let drains =
-        |u: &&Unit| matches!(u.standing, Standing::Occupied { .. } | Standing::Drained { .. });
+        |u: &&Unit<'_>| matches!(u.standing, Standing::Occupied { .. } | Standing::Drained { .. });
     excess = excess.saturating_sub(count(census.units.iter().filter(drains).count()));
-    let mut open: Vec<&Unit> =
+    let mut open: Vec<&Unit<'_>> =
         census.units.iter().filter(|u| matches!(u.standing, Standing::Open { .. })).collect();
-    open.sort_by_key(|u| (busy(u), u.template, u.launched_at, u.id.clone()));
+    open.sort_by_key(|u| (busy(u), u.template, u.launched_at, u.id));
     let chosen = open.into_iter().take(usize::try_from(excess).unwrap_or(usize::MAX));
     chosen
         .map(|unit| {
-            let op = OpId::of(&unit.id, s.now);
+            let op = OpId::of(unit.id, s.now);
             let victim = victim(unit, op, false, Because::AboveDesired);
             match busy(unit) {
                 0 => Action::Retire { count: 1, candidates: vec![victim] },
@@ -39,7 +39,7 @@ pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
     });
     units
         .map(|(unit, busy)| {
-            let victim = victim(unit, OpId::of(&unit.id, s.now), false, Because::Notice);
+            let victim = victim(unit, OpId::of(unit.id, s.now), false, Because::Notice);
             match busy {
                 0 => Action::Retire { count: 1, candidates: vec![victim] },
                 _ => Action::Drain { victim },
@@ -48,7 +48,7 @@ pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
         .collect()
 }
 
-fn busy(unit: &Unit) -> u32 {
+fn busy(unit: &Unit<'_>) -> u32 {
     match unit.standing {
         Standing::Open { busy, .. } => busy,
         _ => 0,
@@ -101,7 +101,7 @@ pub(super) fn fewer(
     eligible.truncate(usize::try_from(count).unwrap_or(usize::MAX).saturating_add(SPARES_MAX));
     let candidates = eligible
         .into_iter()
-        .map(|(unit, because)| victim(unit, OpId::of(&unit.id, s.now), true, because))
+        .map(|(unit, because)| victim(unit, OpId::of(unit.id, s.now), true, because))
         .collect();
     Shrinkage { actions: vec![Action::Retire { count, candidates }], why: Why::Shrunk }
 }
@@ -120,10 +120,10 @@ fn surplus(policy: &Policy, s: &Snapshot, census: &Census, balance: &Balance) ->
 fn eligible<'a>(
     policy: &Policy,
     s: &Snapshot,
-    census: &'a Census,
+    census: &'a Census<'a>,
     raised_by_hand: bool,
-) -> Vec<(&'a Unit, Because)> {
-    let mut eligible: Vec<(&Unit, Because)> = census
+) -> Vec<(&'a Unit<'a>, Because)> {
+    let mut eligible: Vec<(&Unit<'_>, Because)> = census
         .units
         .iter()
         .filter_map(|unit| {
@@ -142,6 +142,6 @@ fn eligible<'a>(
         })
         .collect();
     let rank = |because: &Because| u8::from(*because != Because::Drained);
-    eligible.sort_by_key(|(u, because)| (rank(because), u.template, u.launched_at, u.id.clone()));
+    eligible.sort_by_key(|(u, because)| (rank(because), u.template, u.launched_at, u.id));
     eligible
 }
