@@ -8,7 +8,7 @@ use crate::folder::{self, WorkFolder};
 use crate::inbox::{self, Inbox, Received, Waits};
 use crate::job::{self, Start};
 use crate::lease::{Guard, Health, Keeper};
-use crate::record::{Record, WriteIds};
+use crate::record::{Record, SwapError, WriteIds};
 use crate::report::{About, acknowledge};
 use crate::salvage;
 use crate::spool::Spool;
@@ -212,6 +212,7 @@ impl Agent {
     }
 
     /// Registers under a new epoch, however long the store takes. False if a shutdown came first.
+    /// Where the machine is about to be ended, or was given up, the worker ends too.
     async fn register(&mut self) -> Result<bool, WorkerError> {
         let Shared { deps, record, ids, config, .. } = &*self.shared;
         let mut shutdown = self.shared.shutdown.clone();
@@ -225,8 +226,13 @@ impl Agent {
                     tracing::info!(worker = %config.worker, epoch = instance.epoch, "registered");
                     return Ok(true);
                 }
-                Err(fault) if !fault.is_retryable() => return Err(WorkerError::Register(fault)),
-                Err(fault) => tracing::warn!(error = fault.chain(), "not registered"),
+                Err(SwapError::Refused(refused)) => return Err(WorkerError::Refused(refused)),
+                Err(SwapError::Fault(fault)) if !fault.is_retryable() => {
+                    return Err(WorkerError::Register(fault));
+                }
+                Err(SwapError::Fault(fault)) => {
+                    tracing::warn!(error = fault.chain(), "not registered");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff.next()) => {}

@@ -125,8 +125,10 @@ impl Claiming<'_> {
     pub(crate) async fn release(&self, job: &JobId) -> Result<(), Not> {
         let released = until_known(|| async {
             let id = self.ids.next();
-            let release =
-                self.record.swap(&*self.deps.docs, &id, |record, epoch| record.release(epoch, job));
+            let now = self.deps.clock.now();
+            let release = self
+                .record
+                .swap(&*self.deps.docs, &id, |record, epoch| record.release(epoch, job, now));
             match release.await {
                 Ok(_) | Err(SwapError::Refused(Refused::NotHeld)) => Ok(true),
                 Err(SwapError::Refused(_)) => Ok(false),

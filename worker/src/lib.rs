@@ -181,4 +181,7 @@ pub enum WorkerError {
     },
     #[error("the worker can't register")]
     Register(#[source] Fault),
+    /// There is no use in trying again.
+    #[error("the worker does not start: {0}")]
+    Refused(windlass_core::instance::Refused),
 }

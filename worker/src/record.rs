@@ -93,21 +93,25 @@ impl Record {
         keys::instance(&self.pool, &self.id)
     }
 
-    /// A new epoch, all slots idle. What an earlier epoch had claimed is void with that.
+    /// A new epoch, all slots idle. What an earlier epoch had claimed is void with that. Refused
+    /// where no worker may start any more.
     pub(crate) async fn register(
         &self,
         docs: &dyn Docs,
         write_id: &str,
         (slots, version, now): (usize, &str, UnixMs),
-    ) -> Result<Instance, Fault> {
+    ) -> Result<Instance, SwapError> {
         let _one = self.swapping.lock().await;
         let sent = moment();
         let pid = Some(std::process::id());
         let instance = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
             let next = Instance::register(before, &self.id, &self.pool, slots, version, pid, now);
-            Ok(Change::Write(next.clone(), next))
+            Ok(match next {
+                Ok(next) => Change::Write(next.clone(), Ok(next)),
+                Err(refused) => Change::Keep(Err(refused)),
+            })
         })
-        .await?;
+        .await??;
         self.epoch.store(instance.epoch, Ordering::SeqCst);
         self.landed(sent);
         Ok(instance)
@@ -139,7 +143,8 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windlass_core::instance::Slot;
+    use windlass_core::fleet::OpId;
+    use windlass_core::instance::{DrainedBy, Slot};
     use windlass_core::job::{Attempt, JobId, Phase};
     use windlass_ports::fake::{FakeClock, MemDocs};
 
@@ -161,5 +166,32 @@ mod tests {
         assert_eq!(again.epoch, 2);
         let refused = record.swap(&docs, &ids.next(), |i, epoch| i.renew(epoch)).await;
         assert!(matches!(refused, Err(SwapError::Refused(Refused::OtherEpoch))));
+    }
+
+    /// Rules C2 and C4: no worker starts on a machine that is about to be ended.
+    #[tokio::test]
+    async fn a_doomed_machine_takes_no_worker() {
+        let (id, pool, op) = (InstanceId::from("w1"), PoolId::from("default"), OpId("op".into()));
+        let tick = DrainedBy::Tick { op: op.clone() };
+        let drained = Instance::new(&id, &pool, 1, "0.1", None, UnixMs(1));
+        let drained = drained.drain(tick.clone(), UnixMs(2)).unwrap();
+        for (before, refusal) in [
+            (drained.clone(), None),
+            (drained.doom(&op).unwrap(), Some(Refused::Doomed)),
+            (Instance::tombstone(&id, &pool, tick, UnixMs(2)), Some(Refused::Tombstone)),
+        ] {
+            let docs = MemDocs::new(FakeClock::at(UnixMs(1)).shared());
+            let record = Record::new(id.clone(), pool.clone());
+            cas::create(&docs, &record.key(), "before", &before).await.unwrap();
+            let registered = record.register(&docs, "w", (1, "0.1", UnixMs(3))).await;
+            match (registered, refusal) {
+                (Ok(next), None) => assert_eq!(next.drain, before.drain),
+                (Err(SwapError::Refused(refused)), Some(expected)) => {
+                    assert_eq!(refused, expected);
+                    assert_eq!(docs.writes(), 1);
+                }
+                (other, _) => panic!("{before:?}: {other:?}"),
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use windlass_core::definition::FileMount;
-use windlass_core::instance::Instance;
+use windlass_core::instance::{DrainedBy, Instance};
 use windlass_core::job::{Claim, JobResult, JobSpec, News, Phase, Step, Verdict};
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
@@ -413,8 +413,9 @@ async fn an_operators_drain_is_obeyed_until_it_is_lifted() {
             if drain { "d" } else { "u" },
             move |r: Option<&Instance>| {
                 let record = r.unwrap();
-                let next = if drain { record.drain("ann", UnixMs(1)) } else { record.undrain() };
-                Ok(Change::Write(next, ()))
+                let ann = DrainedBy::Operator("ann".into());
+                let next = if drain { record.drain(ann, UnixMs(1)) } else { record.undrain(&ann) };
+                Ok(Change::Write(next.unwrap(), ()))
             },
         )
     };

@@ -1,19 +1,24 @@
 //! One record per worker process or EC2 instance: all its slots, its one lease, its drain mark.
 //!
-//! Register, claim, renew, drain and void are swaps of this one document, so a claim and a drain
-//! exclude each other and no later busy-check exists (rules B1, B2, C1, C3 of the protocol).
+//! Register, claim, renew, drain, doom, tombstone and void are swaps of this one document, so a
+//! claim and a drain exclude each other and no later busy-check exists (rules B1, B2, C1 to C4 of
+//! the protocol). A machine goes open → draining(by) → doomed → gone; only the first step can be
+//! taken back, and only by whom took it.
+use crate::fleet::OpId;
 use crate::id::{InstanceId, PoolId};
 use crate::job::JobId;
 use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// `pools/<pool>/instances/<id>.json`. Its lease is the age of the stored document by the store's
-/// own clock: no time inside it is ever compared with another machine's.
+/// own clock: no time inside it is ever compared with another machine's to tell life from death.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     pub id: InstanceId,
     pub pool: PoolId,
-    /// Rises with each void: a worker that was declared lost registers under a new one.
+    /// Rises with each void: a worker that was declared lost registers under a new one. 0: nobody
+    /// ever registered, and this is a tombstone.
     pub epoch: u64,
     pub slots: Vec<Slot>,
     pub drain: Option<Drain>,
@@ -22,6 +27,10 @@ pub struct Instance {
     /// The agent's process on this machine, if it is one.
     #[serde(default)]
     pub pid: Option<u32>,
+    /// When the last run ended that left no other on this machine, by the worker's clock: precise
+    /// enough for a delay of minutes. None: none ran under this registration.
+    #[serde(default)]
+    pub idle_since: Option<UnixMs>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +49,45 @@ pub enum Slot {
 /// A mark beside busy, not a state of its own: a busy slot finishes and takes no second job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
-    pub by: String,
+    pub by: DrainedBy,
     pub at: UnixMs,
+    /// Written before the call that ends the machine: from here there is no way back (rule C2).
+    #[serde(default)]
+    pub doomed: bool,
+}
+
+/// Who drains a machine: only that one may take it back (rule C3). An operator is written as a bare
+/// text, as before there were others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainedBy {
+    /// A tick of the autoscaler, for this removal.
+    Tick { op: OpId },
+    /// A lifecycle hook: the group ends this machine, and nobody can stop it.
+    Hook {},
+    #[serde(untagged)]
+    Operator(String),
+}
+
+impl DrainedBy {
+    /// Of operators, any may take back what another did.
+    #[must_use]
+    pub fn is_same(&self, other: &DrainedBy) -> bool {
+        match (self, other) {
+            (DrainedBy::Operator(_), DrainedBy::Operator(_)) => true,
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for DrainedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DrainedBy::Operator(who) => f.pad(who),
+            DrainedBy::Tick { .. } => f.pad("the autoscaler"),
+            DrainedBy::Hook {} => f.pad("the group's lifecycle hook"),
+        }
+    }
 }
 
 /// Why a swap of the record was not made.
@@ -55,14 +101,22 @@ pub enum Refused {
     OtherEpoch,
     #[error("no slot holds this job")]
     NotHeld,
+    #[error("the worker does not drain")]
+    NotDraining,
+    #[error("somebody else drains the worker")]
+    Theirs,
+    #[error("the worker has runs")]
+    Busy,
+    #[error("this machine is about to be ended, so no worker may start on it")]
+    Doomed,
+    #[error("this machine was given up before a worker registered on it, so none may")]
+    Tombstone,
 }
 
 impl Instance {
-    /// The record after a (re)start of its worker: a new epoch, all slots idle. An operator's
-    /// drain mark stays.
+    /// The record of a worker that was never here before: the first epoch, all slots idle.
     #[must_use]
-    pub fn register(
-        before: Option<&Instance>,
+    pub fn new(
         id: &InstanceId,
         pool: &PoolId,
         slots: usize,
@@ -73,13 +127,44 @@ impl Instance {
         Instance {
             id: id.clone(),
             pool: pool.clone(),
-            epoch: before.map_or(1, |b| b.epoch + 1),
+            epoch: 1,
             slots: vec![Slot::Idle; slots],
-            drain: before.and_then(|b| b.drain.clone()),
+            drain: None,
             registered_at: now,
             version: version.to_owned(),
             pid,
+            idle_since: None,
         }
+    }
+
+    /// What keeps a worker from ever registering on a machine where none did (rule C4): doomed from
+    /// the start.
+    #[must_use]
+    pub fn tombstone(id: &InstanceId, pool: &PoolId, by: DrainedBy, now: UnixMs) -> Instance {
+        let drain = Some(Drain { by, at: now, doomed: true });
+        Instance { epoch: 0, drain, ..Instance::new(id, pool, 0, "", None, now) }
+    }
+
+    /// The record after a (re)start of its worker: a new epoch, all slots idle. A drain stays,
+    /// whoever's it is. Refused where no worker may start any more.
+    pub fn register(
+        before: Option<&Instance>,
+        id: &InstanceId,
+        pool: &PoolId,
+        slots: usize,
+        version: &str,
+        pid: Option<u32>,
+        now: UnixMs,
+    ) -> Result<Instance, Refused> {
+        let new = Instance::new(id, pool, slots, version, pid, now);
+        let Some(before) = before else { return Ok(new) };
+        if before.is_tombstone() {
+            return Err(Refused::Tombstone);
+        }
+        if before.doomed() {
+            return Err(Refused::Doomed);
+        }
+        Ok(Instance { epoch: before.epoch + 1, drain: before.drain.clone(), ..new })
     }
 
     /// A free slot becomes busy with this job; a slot that is already busy with it stays.
@@ -97,13 +182,19 @@ impl Instance {
             .ok_or(Refused::NoFreeSlot)
     }
 
-    /// The slot that holds this job becomes idle again: after its result **and** its report.
-    pub fn release(&self, epoch: u64, job: &JobId) -> Result<Instance, Refused> {
+    /// The slot that holds this job becomes idle again: after its result **and** its report. `now`
+    /// is when, by the worker's clock.
+    pub fn release(&self, epoch: u64, job: &JobId, now: UnixMs) -> Result<Instance, Refused> {
         if self.epoch != epoch {
             return Err(Refused::OtherEpoch);
         }
-        self.swap(|slot| matches!(slot, Slot::Busy { job: held } if held == job), Slot::Idle)
-            .ok_or(Refused::NotHeld)
+        let mut next = self
+            .swap(|slot| matches!(slot, Slot::Busy { job: held } if held == job), Slot::Idle)
+            .ok_or(Refused::NotHeld)?;
+        if !next.busy() {
+            next.idle_since = Some(now);
+        }
+        Ok(next)
     }
 
     /// The same facts, written again: a renewal. Refused once the attempt was voided.
@@ -124,15 +215,46 @@ impl Instance {
         Ok(Instance { epoch: epoch + 1, slots: slots.collect(), ..self.clone() })
     }
 
-    #[must_use]
-    pub fn drain(&self, by: &str, now: UnixMs) -> Instance {
-        let drain = self.drain.clone().or_else(|| Some(Drain { by: by.to_owned(), at: now }));
-        Instance { drain, ..self.clone() }
+    /// Takes no more runs from here on. The same owner's second drain changes nothing. A hook takes
+    /// over any other's that could still be taken back, for it can't be; nobody else takes over.
+    pub fn drain(&self, by: DrainedBy, now: UnixMs) -> Result<Instance, Refused> {
+        let drain = match &self.drain {
+            None => Drain { by, at: now, doomed: false },
+            Some(before) if before.by.is_same(&by) => before.clone(),
+            Some(before) if by == DrainedBy::Hook {} && !before.doomed => {
+                Drain { by, ..before.clone() }
+            }
+            Some(_) => return Err(Refused::Theirs),
+        };
+        Ok(Instance { drain: Some(drain), ..self.clone() })
     }
 
-    #[must_use]
-    pub fn undrain(&self) -> Instance {
-        Instance { drain: None, ..self.clone() }
+    /// Takes runs again: only as whoever drained it, never a hook, and never once doomed.
+    pub fn undrain(&self, by: &DrainedBy) -> Result<Instance, Refused> {
+        match &self.drain {
+            None => Err(Refused::NotDraining),
+            Some(drain) if drain.doomed => Err(Refused::Doomed),
+            Some(drain) if drain.by == (DrainedBy::Hook {}) || !drain.by.is_same(by) => {
+                Err(Refused::Theirs)
+            }
+            Some(_) => Ok(Instance { drain: None, ..self.clone() }),
+        }
+    }
+
+    /// No way back from here (rule C2), for this removal: what it drained itself, or what an
+    /// operator drained, once no slot has a run. The same op's second time changes nothing.
+    pub fn doom(&self, op: &OpId) -> Result<Instance, Refused> {
+        let drain = self.drain.as_ref().ok_or(Refused::NotDraining)?;
+        let by = DrainedBy::Tick { op: op.clone() };
+        let an_operators = matches!(drain.by, DrainedBy::Operator(_));
+        if drain.by != by && (drain.doomed || !an_operators) {
+            return Err(Refused::Theirs);
+        }
+        if self.busy() {
+            return Err(Refused::Busy);
+        }
+        let drain = Drain { by, at: drain.at, doomed: true };
+        Ok(Instance { drain: Some(drain), ..self.clone() })
     }
 
     /// True while this very attempt may run: same epoch, and a slot busy with it.
@@ -144,7 +266,37 @@ impl Instance {
 
     #[must_use]
     pub fn busy(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot, Slot::Busy { .. }))
+        self.jobs().next().is_some()
+    }
+
+    /// The jobs of its busy slots.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobId> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Busy { job } => Some(job),
+            Slot::Idle | Slot::Void { .. } => None,
+        })
+    }
+
+    /// An attempt of it was declared lost, and no worker has registered since.
+    #[must_use]
+    pub fn lost(&self) -> bool {
+        !self.busy() && self.slots.iter().any(|slot| matches!(slot, Slot::Void { .. }))
+    }
+
+    #[must_use]
+    pub fn doomed(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.doomed)
+    }
+
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.epoch == 0
+    }
+
+    /// It drains, and nobody can take that back.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.doomed || drain.by == DrainedBy::Hook {})
     }
 
     fn swap(&self, which: impl Fn(&Slot) -> bool, to: Slot) -> Option<Instance> {
@@ -154,3 +306,7 @@ impl Instance {
         Some(next)
     }
 }
+
+#[cfg(test)]
+#[path = "instance_table.rs"]
+mod tests;

@@ -3,6 +3,7 @@ use crate::fault::Fault;
 use async_trait::async_trait;
 use windlass_core::drain::Holder;
 use windlass_core::fleet::{Demand, OpId, SeenWorker, Victim};
+pub use windlass_core::fleet::{Drained, IfBusy};
 use windlass_core::id::InstanceId;
 use windlass_core::time::UnixMs;
 
@@ -13,37 +14,17 @@ pub struct Staff {
     pub demand: Demand,
 }
 
-/// What to do about a machine that has a run after all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfBusy {
-    /// Leave no trace: it goes on as before.
-    LetBe,
-    /// It finishes that run and takes no other.
-    DrainAlso,
-}
-
-/// What came of a drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// It has no run and takes none: it can be doomed.
-    Idle,
-    /// So many slots have runs. With [`IfBusy::LetBe`] nothing was changed.
-    Busy { slots: u32 },
-    /// Somebody else drains it, or dooms it: it is not ours.
-    Theirs,
-    /// No worker is registered there (any more), and none was kept from it.
-    Nobody,
-}
-
 /// Workers on machines, for the autoscaler and the drainer. A machine is one unit: all its workers
 /// drain together, and a machine with one busy slot is busy.
 #[async_trait]
 pub trait Pool: Send + Sync {
     async fn look(&self, now: UnixMs) -> Result<Staff, Fault>;
-    /// Marks the victim's workers as draining under its op. A claim that came first wins.
+    /// Marks the victim's workers as draining under its op. A claim that came first wins. Where an
+    /// operator drains it already that does as well, and stays theirs until it is doomed.
     async fn drain(&self, victim: &Victim, if_busy: IfBusy, now: UnixMs) -> Result<Drained, Fault>;
     /// From here there is no way back (rule C2): written before the call that ends the machine.
-    /// Anything but `Idle`: it was not doomed, and must not be ended.
+    /// Anything but `Idle`: it was not doomed, and must not be ended. A machine that nobody drains
+    /// (any more) is `Theirs`.
     async fn doom(&self, victim: &Victim, now: UnixMs) -> Result<Drained, Fault>;
     /// Takes back a drain of this very op that is not doomed. False: there is none.
     async fn undrain(
@@ -52,11 +33,12 @@ pub trait Pool: Send + Sync {
         workers: &[String],
         op: &OpId,
     ) -> Result<bool, Fault>;
-    /// Keeps workers from registering on a machine that has none. False: one was there first, or
-    /// this pool has no such fence.
+    /// Keeps workers from registering on a machine that has none; true the second time too. False:
+    /// a worker was there first, or this pool has no such fence.
     async fn tombstone(&self, instance: &InstanceId, op: &OpId, now: UnixMs)
     -> Result<bool, Fault>;
-    /// Who holds this machine.
+    /// Who holds this machine. It is `Open` while a drain of it could still be taken back, by an
+    /// operator or a tick: only [`Self::close`] makes it safe to let it go.
     async fn holder(&self, instance: &InstanceId, now: UnixMs) -> Result<Holder, Fault>;
     /// For a hook: drains what is there, or creates the tombstone if nothing is, in one swap where
     /// the pool has one (rule C4). Says who holds it then.

@@ -2,15 +2,16 @@
 #![cfg(feature = "fakes")]
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use windlass_core::fleet::Group;
+use windlass_core::fleet::{Demand, Group};
 use windlass_core::id::{InstanceId, Sha};
 use windlass_core::time::UnixMs;
 use windlass_ports::clock::SystemClock;
 use windlass_ports::contract::fleet::{Spec, Stand};
+use windlass_ports::contract::pool::{Can, Dock};
 use windlass_ports::contract::{self, Ground, RealTime, queues::Yard};
 use windlass_ports::fake::{
-    Death, FakeClock, FakeFleet, FakeForge, FakeHook, FakeSource, Faults, Faulty, GoneBy, MemBlobs,
-    MemDocs, MemQueues, MemSecrets, Strike,
+    Death, FakeClock, FakeFleet, FakeForge, FakeHook, FakePool, FakeSource, Faults, Faulty, GoneBy,
+    MemBlobs, MemDocs, MemQueues, MemSecrets, Strike,
 };
 use windlass_ports::{
     Clock as _, Docs, Expect, Fault, Fleet as _, Found, Listed, Outgoing, PutError, Queues, Version,
@@ -260,5 +261,43 @@ async fn the_contract_has_teeth() {
     };
     for n in 0..3 {
         assert!(row(n).await.is_err(), "row {n} let it pass");
+    }
+}
+
+/// The workers of a fake pool.
+struct FakeCrew(Arc<FakePool>);
+
+#[async_trait::async_trait]
+impl contract::pool::Crew for FakeCrew {
+    async fn start(&self, machine: &InstanceId, slots: u32) -> bool {
+        self.0.register(machine, usize::try_from(slots).unwrap()).is_ok()
+    }
+    async fn take(&self, machine: &InstanceId) -> bool {
+        self.0.take(machine).is_ok()
+    }
+    async fn finish(&self, machine: &InstanceId) {
+        self.0.finish(machine).unwrap();
+    }
+    async fn lose(&self, machine: &InstanceId) {
+        self.0.void(machine).unwrap();
+    }
+    async fn operate(&self, machine: &InstanceId, drains: bool) -> bool {
+        self.0.operate(machine, drains).is_ok()
+    }
+    async fn queue(&self, runs: u32, drift: u32) {
+        self.0.set_demand(Demand { schedulable: runs, drift, ..Demand::default() });
+    }
+}
+
+/// With all that our own pools can, and with nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn pools() {
+    let nothing = Can { drift: true, ..Can::NONE };
+    for can in [Can::ALL, nothing] {
+        let clock = clock();
+        let pool = Arc::new(FakePool::that(can, clock.shared()));
+        let crew = Box::new(FakeCrew(pool.clone()));
+        let time = Arc::new(clock.clone());
+        contract::pool::all(&Dock { pool, crew, can, time, clock: clock.shared() }).await;
     }
 }

@@ -2,7 +2,7 @@
 use scheduler::Deps;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::id::{InstanceId, PoolId, StackId};
-use windlass_core::instance::{Instance, Slot};
+use windlass_core::instance::{DrainedBy, Instance, Slot};
 use windlass_core::job::{Claim, JobId, JobResult, JobSpec, ProcessGroup};
 use windlass_core::keys;
 use windlass_core::run::Run;
@@ -112,8 +112,10 @@ impl Aftermath {
         let (docs, key) = (&*self.deps.docs, keys::instance(pool, name));
         let (write_id, now) = (self.deps.write_ids.next(), self.deps.clock.now());
         cas::update(docs, &key, &write_id, |record: Option<&Instance>| {
-            Ok(match record {
-                Some(record) => Change::Write(record.drain(MARKED_BY, now), ()),
+            let by = DrainedBy::Operator(MARKED_BY.to_owned());
+            Ok(match record.and_then(|record| record.drain(by, now).ok()) {
+                Some(record) => Change::Write(record, ()),
+                // Nobody is there, or somebody else keeps jobs from it already.
                 None => Change::Keep(()),
             })
         })

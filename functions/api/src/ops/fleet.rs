@@ -6,7 +6,7 @@ use crate::auth::{Admin, Seen, Who};
 use crate::v1::{Asked, SlotView, WorkerList, WorkerView};
 use windlass_core::access::Role;
 use windlass_core::id::PoolId;
-use windlass_core::instance::{Instance, Slot};
+use windlass_core::instance::{DrainedBy, Instance, Refused, Slot};
 use windlass_core::job::{LEASE_IDLE_MS, LEASE_MS};
 use windlass_core::keys;
 use windlass_ports::cas::Loaded;
@@ -15,7 +15,9 @@ use windlass_ports::{Change, Fault, cas};
 async fn records(app: &App, prefix: &str) -> Result<Vec<Loaded<Instance>>, Fault> {
     let mut listed = all(&*app.deps.docs, prefix, None).await?;
     listed.retain(|key| key.contains("/instances/"));
-    Ok(load_many::<Instance>(&*app.deps.docs, &listed).await?.into_iter().flatten().collect())
+    let records = load_many::<Instance>(&*app.deps.docs, &listed).await?.into_iter().flatten();
+    // On a machine with a tombstone there never was a worker.
+    Ok(records.filter(|record| !record.value.is_tombstone()).collect())
 }
 
 /// All workers that the caller may see, those of the control plane itself left out.
@@ -38,7 +40,7 @@ fn worker(record: &Loaded<Instance>) -> WorkerView {
         state: state(it, age_ms).to_owned(),
         epoch: it.epoch,
         slots: it.slots.iter().map(slot).collect(),
-        draining_by: it.drain.as_ref().map(|drain| drain.by.clone()),
+        draining_by: it.drain.as_ref().map(|drain| drain.by.to_string()),
         draining_since: it.drain.as_ref().map(|drain| drain.at.rfc3339()),
         registered_at: it.registered_at.rfc3339(),
         seen_ms_ago: age_ms,
@@ -110,19 +112,32 @@ pub(crate) async fn drain(app: &App, who: &Who, id: &str) -> Result<Asked, Error
     let (by, now) = (who.admin(worker.space())?, app.now());
     swap(app, &by, &worker, "drain", |record| match &record.drain {
         Some(drain) => Err(format!("it drains already, marked by {}", drain.by)),
-        None => Ok(record.drain(by.actor(), now)),
+        None => record
+            .drain(DrainedBy::Operator(by.actor().to_owned()), now)
+            .map_err(|refused| refused.to_string()),
     })
     .await
 }
 
+/// Takes an operator's mark away, whichever operator's. What the autoscaler or a lifecycle hook
+/// drains stays theirs.
 pub(crate) async fn undrain(app: &App, who: &Who, id: &str) -> Result<Asked, Error> {
     let worker = find(app, who, id).await?;
     let by = who.admin(worker.space())?;
-    swap(app, &by, &worker, "undrain", |record| match &record.drain {
-        None => Err("it does not drain".to_owned()),
-        Some(_) => Ok(record.undrain()),
+    swap(app, &by, &worker, "undrain", |record| {
+        let operator = DrainedBy::Operator(by.actor().to_owned());
+        record.undrain(&operator).map_err(|refused| not_undrained(record, refused))
     })
     .await
+}
+
+fn not_undrained(record: &Instance, refused: Refused) -> String {
+    let by = record.drain.as_ref().map(|drain| drain.by.to_string()).unwrap_or_default();
+    match refused {
+        Refused::NotDraining => "it does not drain".to_owned(),
+        Refused::Doomed => format!("its machine is about to be ended by {by}"),
+        _ => format!("it is drained by {by}, and nobody else may take that back"),
+    }
 }
 
 async fn swap(

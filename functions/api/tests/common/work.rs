@@ -58,10 +58,7 @@ impl World {
         cas::update(&*self.docs, &key, "register", |before: Option<&Instance>| {
             Ok(match before {
                 Some(_) => Change::Keep(()),
-                None => Change::Write(
-                    Instance::register(None, &id, &pool, 2, "0.1.0", Some(4_711), now),
-                    (),
-                ),
+                None => Change::Write(Instance::new(&id, &pool, 2, "0.1.0", Some(4_711), now), ()),
             })
         })
         .await

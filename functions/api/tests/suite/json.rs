@@ -5,7 +5,12 @@ use crate::common::{Tool, World};
 use axum::http::Method;
 use serde_json::{Value, json};
 use std::path::Path;
+use windlass_core::fleet::OpId;
+use windlass_core::instance::{DrainedBy, Instance};
 use windlass_core::job::Step;
+use windlass_core::keys;
+use windlass_core::time::UnixMs;
+use windlass_ports::{Change, cas};
 
 /// Random ids are the only thing that differs from run to run.
 fn settled(value: &mut Value) {
@@ -337,6 +342,37 @@ async fn workers_are_drained_and_taken_back() {
         assert_eq!((answer.changed, answer.note.as_deref()), (changed, note), "{verb}");
         let workers: api::v1::WorkerList = world.get("/workers").await.to();
         assert_eq!(workers.workers[0].state, state, "{verb}");
+    }
+}
+
+/// Rule C3: only whoever drains a machine takes that back (story c7 of the protocol).
+#[tokio::test]
+async fn nobody_takes_back_what_the_fleet_drains() {
+    let mut world = World::demo().await;
+    let op = OpId("op-1".into());
+    let tick = DrainedBy::Tick { op: op.clone() };
+    let autoscaler = "it is drained by the autoscaler, and nobody else may take that back";
+    let hook = "it is drained by the group's lifecycle hook, and nobody else may take that back";
+    let (docs, key) = (world.docs.clone(), keys::instance(&"default".into(), &"worker-1".into()));
+    let stored = async || cas::load::<Instance>(&*docs, &key).await.unwrap().unwrap().value;
+    let drained = stored().await.drain(tick, UnixMs(1)).unwrap();
+    let table = [
+        (drained.clone(), autoscaler),
+        (drained.doom(&op).unwrap(), "its machine is about to be ended by the autoscaler"),
+        (drained.drain(DrainedBy::Hook {}, UnixMs(2)).unwrap(), hook),
+    ];
+    for (record, note) in table {
+        let write = |_: Option<&Instance>| Ok(Change::Write(record.clone(), ()));
+        cas::update(&*docs, &key, note, write).await.unwrap();
+        for verb in ["undrain", "drain"] {
+            let answer: api::v1::Asked =
+                world.post(&format!("/workers/worker-1/{verb}"), json!({})).await.to();
+            assert!(!answer.changed, "{verb}: {note}");
+            if verb == "undrain" {
+                assert_eq!(answer.note.as_deref(), Some(note));
+            }
+        }
+        assert_eq!(stored().await, record);
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn resume(deps: &Deps) -> Result<(), Fault> {
 /// one.
 fn unregistered(now: UnixMs) -> Instance {
     let id = InstanceId::from(CONTROL_INSTANCE);
-    Instance::register(None, &id, &pool(), 1, env!("CARGO_PKG_VERSION"), None, now)
+    Instance::new(&id, &pool(), 1, env!("CARGO_PKG_VERSION"), None, now)
 }
 
 /// Handles a message of the pool's queue. Whoever brings the first one registers the pool's record;
@@ -175,12 +175,13 @@ async fn claim(deps: &Deps, job: &JobId, epoch: u64) -> Result<bool, Fault> {
 }
 
 async fn release(deps: &Deps, job: &JobId) -> Result<(), Fault> {
+    let now = deps.clock.now();
     cas::update(
         &*deps.docs,
         &instance_key(),
         &deps.write_ids.next(),
         |record: Option<&Instance>| {
-            Ok(match record.and_then(|record| record.release(record.epoch, job).ok()) {
+            Ok(match record.and_then(|record| record.release(record.epoch, job, now).ok()) {
                 Some(next) => Change::Write(next, ()),
                 None => Change::Keep(()),
             })

@@ -19,6 +19,7 @@ mod decide;
 mod finish;
 mod grow;
 mod guard;
+pub mod hold;
 mod ledger;
 mod memory;
 mod plan;
@@ -32,6 +33,7 @@ mod warm;
 
 pub use census::{Census, Standing};
 pub use decide::decide;
+pub use hold::{Drained, IfBusy};
 pub use ledger::{Explanation, Kind, Ledger, Seen, SeenMachine};
 pub use memory::{Memory, Op, OpId};
 pub use plan::{Action, Alarm, Because, Cause, Plan, Unmet, Victim, Why};

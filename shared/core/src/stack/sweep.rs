@@ -172,6 +172,7 @@ mod tests {
             registered_at: UnixMs(0),
             version: String::new(),
             pid: None,
+            idle_since: None,
         };
         Some(Record { instance, age_ms })
     }

@@ -10,6 +10,7 @@ pub mod docs;
 pub mod fleet;
 pub mod forge;
 pub mod origin;
+pub mod pool;
 pub mod queues;
 pub mod secrets;
 pub mod source;

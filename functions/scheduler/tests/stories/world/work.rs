@@ -6,7 +6,7 @@ use super::World;
 use super::tool::began;
 use std::sync::Arc;
 use windlass_core::id::{InstanceId, PoolId};
-use windlass_core::instance::{Instance, Refused};
+use windlass_core::instance::{DrainedBy, Instance, Refused};
 use windlass_core::job::{
     Claim, Control, JobResult, JobSpec, News, Pointer, ProcessGroup, Report, Verdict,
 };
@@ -111,7 +111,8 @@ impl Worker {
         let (write_id, now) = (self.write_id(), world.now());
         let epoch =
             cas::update(&*self.docs, &self.key(), &write_id, |before: Option<&Instance>| {
-                let record = Instance::register(before, &id, &pool, 1, "test", None, now);
+                let record = Instance::register(before, &id, &pool, 1, "test", None, now)
+                    .map_err(|refused| Fault::poison(refused.to_string()))?;
                 let epoch = record.epoch;
                 Ok(Change::Write(record, epoch))
             })
@@ -183,7 +184,7 @@ impl Worker {
     }
 
     async fn next(&mut self, held: &mut Held, world: &mut World) -> Result<Next, Fault> {
-        let job = held.pointer.job.clone();
+        let (job, now) = (held.pointer.job.clone(), world.now());
         Ok(Next::At(match held.stage.clone() {
             Stage::Pointed => return self.look(held).await,
             Stage::Busy => self.claim(held, world).await?,
@@ -225,11 +226,11 @@ impl Worker {
                 Stage::Dropped
             }
             Stage::Dropped => {
-                let _ = self.swap(|record, epoch| record.release(epoch, &job)).await?;
+                let _ = self.swap(|record, epoch| record.release(epoch, &job, now)).await?;
                 return Ok(Next::Free);
             }
             Stage::Leave { drop } => {
-                let _ = self.swap(|record, epoch| record.release(epoch, &job)).await?;
+                let _ = self.swap(|record, epoch| record.release(epoch, &job, now)).await?;
                 if drop {
                     self.queues.delete(&held.queue, &held.receipt).await?;
                 }
@@ -366,13 +367,15 @@ impl World {
 
     /// An operator marks a worker to drain, or takes the mark away.
     pub(crate) async fn drain(&self, id: &str, on: bool) {
+        let ann = || DrainedBy::Operator("ann".into());
         let key = keys::instance(&"default".into(), &id.into());
         let write_id = self.deps.write_ids.next();
         let marked = cas::update(&*self.docs, &key, &write_id, |record: Option<&Instance>| {
             let marked = record.map(|record| match on {
-                true => record.drain("ann", self.now()),
-                false => record.undrain(),
+                true => record.drain(ann(), self.now()),
+                false => record.undrain(&ann()),
             });
+            let marked = marked.and_then(Result::ok);
             Ok(marked.map_or(Change::Keep(()), |marked| Change::Write(marked, ())))
         });
         marked.await.expect("marked");

@@ -106,7 +106,7 @@ pub fn report(id: &JobId, worker: &str, news: News) -> Report {
 
 pub fn record(worker: &str, pool: &str, busy: Option<&JobId>) -> Instance {
     let (id, pool): (InstanceId, PoolId) = (worker.into(), pool.into());
-    let mut record = Instance::register(None, &id, &pool, 1, "0", None, UnixMs(1));
+    let mut record = Instance::new(&id, &pool, 1, "0", None, UnixMs(1));
     if let Some(job) = busy {
         record.slots = vec![Slot::Busy { job: job.clone() }];
     }
