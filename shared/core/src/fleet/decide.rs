@@ -32,16 +32,23 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
         unmet = short;
         alarms.extend(alarm);
         let to = to.map(|to| to.max(s.group.min));
-        actions.extend(to.map(|to| Action::SetDesired { from: s.group.desired, to }));
+        // First: the size counts from what was seen, and an end may make the group smaller.
+        let grows = to.map(|to| Action::SetDesired { from: s.group.desired, to });
+        actions.splice(..0, grows);
         why
     } else if below_min > 0 {
-        actions.push(Action::SetDesired { from: s.group.desired, to: s.group.min });
+        actions.insert(0, Action::SetDesired { from: s.group.desired, to: s.group.min });
         Why::Grown
     } else if census.in_group() > s.group.desired {
         Why::ShrinkingByHand { excess: census.in_group() - s.group.desired }
     } else {
         let shrinkage = fewer(policy, s, &census, memory, &balance);
-        actions.extend(shrinkage.actions);
+        let (sizes, rest): (Vec<Action>, Vec<Action>) = shrinkage
+            .actions
+            .into_iter()
+            .partition(|action| matches!(action, Action::SetDesired { .. }));
+        actions.splice(..0, sizes);
+        actions.extend(rest);
         shrinkage.why
     };
     let mut memory = remember(s, &census, memory, &actions);

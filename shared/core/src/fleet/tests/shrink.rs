@@ -53,7 +53,7 @@ fn s15_it_is_wanted_again() {
     let doomed = pool(true);
     let mut victim = doomed.victim(1, true, Because::Surplus);
     victim.op = OpId("op-1".into());
-    let actions = vec![Action::Finish { victim }, Action::SetDesired { from: 1, to: 2 }];
+    let actions = vec![Action::SetDesired { from: 1, to: 2 }, Action::Finish { victim }];
     doomed.expect(does(actions, Why::Grown));
 }
 

@@ -135,7 +135,7 @@ fn s38_a_rebalance_recommendation() {
     let busy = warned(1).queued(1);
     let drain = Action::Drain { victim: busy.victim(1, false, Because::Notice) };
     let more = Action::SetDesired { from: 1, to: 2 };
-    busy.expect(does(vec![drain, more], Why::Grown));
+    busy.expect(does(vec![more, drain], Why::Grown));
 }
 
 /// Rule: all notices of a look are answered by it, with one write of the group's size.
@@ -147,8 +147,8 @@ fn s39_thirty_spot_notices() {
         m.workers[0].busy = 1;
     });
     let drain = |n| Action::Drain { victim: pool.victim(n, false, Because::Notice) };
-    let mut actions: Vec<Action> = (1..=30).map(drain).collect();
-    actions.push(Action::SetDesired { from: 30, to: 60 });
+    let mut actions = vec![Action::SetDesired { from: 30, to: 60 }];
+    actions.extend((1..=30).map(drain));
     pool.expect(does(actions, Why::Grown));
 }
 
