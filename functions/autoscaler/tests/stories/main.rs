@@ -1,0 +1,10 @@
+//! Both functions of the fleet over working fakes: the scenarios by their numbers, the protocol's
+//! stories (c) by theirs, a death at every call, and chance.
+mod crash;
+mod crew;
+mod hooks;
+mod protocol;
+mod scaling;
+mod simulation;
+mod single;
+mod world;

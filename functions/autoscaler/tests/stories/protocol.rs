@@ -1,0 +1,135 @@
+//! protocol.md §2 (c): fleets. Each test names the rule that it passes by.
+use crate::crew::Mark;
+use crate::hooks::leaving;
+use crate::world::{World, min};
+use drainer::Report;
+use windlass_core::fleet::Lease;
+use windlass_ports::fake::Strike;
+
+/// Rule C2: from doomed is no way back, however late the call that ends it takes effect.
+#[tokio::test]
+async fn c1_a_late_end_meets_no_run() {
+    let world = World::idle(1);
+    world.fleet.set_hook(None);
+    world.faults.replan(|_, name| name.starts_with("fleet.end").then_some(Strike::Before));
+    world.tick().await;
+    world.crew.queue(1);
+    world.faults.revive();
+    let (crew, machine) = (world.crew.clone(), world.machine(1));
+    world.faults.replan(move |_, _| {
+        crew.claim(&machine);
+        None
+    });
+    world.pass(min(1));
+    world.tick().await;
+    world.nobody_busy_ended();
+    assert_eq!(world.gone().len(), 1);
+}
+
+/// Rule: whoever died while draining, the next tick goes on.
+#[tokio::test]
+async fn c2_a_drain_whose_tick_died() {
+    let world = World::idle(1);
+    world.faults.replan(|_, name| name.starts_with("pool.drain").then_some(Strike::CrashAfter));
+    world.tick().await;
+    world.faults.revive();
+    world.pass(min(1));
+    world.tick().await;
+    world.drains().await.expect("drained");
+    assert_eq!(world.gone().len(), 1);
+}
+
+/// Rule C5: a lost message loses nothing; the tick sees who waits, and puts busy machines off.
+#[tokio::test]
+async fn c4_the_message_is_lost() {
+    let world = World::idle(2);
+    world.busy(&[1]);
+    let machines = [world.machine(1), world.machine(2)];
+    machines.iter().for_each(|machine| world.fleet.refresh(machine));
+    for minute in 0..20 {
+        let report = world.drains().await.expect("drained");
+        let first = Report { waiting: 2, completed: 1, stuck: 0, failed: 0 };
+        let then = Report { waiting: 1, ..Report::default() };
+        assert_eq!(report, if minute == 0 { first } else { then });
+        world.pass(min(1));
+        world.fleet.settle();
+    }
+    world.nobody_busy_ended();
+    world.crew.finish(&machines[0], world.now());
+    assert_eq!(world.drains().await.expect("drained").completed, 1);
+}
+
+/// Rule C3: a drain is a mark beside busy, so the machine starves nobody's hook.
+#[tokio::test]
+async fn c5_a_run_follows_a_run() {
+    let world = World::idle(1);
+    world.busy(&[1]);
+    let (machine, message) = leaving(&world);
+    world.deliver(&message).await;
+    world.crew.queue(5);
+    world.crew.finish(&machine, world.now());
+    assert!(!world.crew.claim(&machine));
+    world.drains().await.expect("drained");
+    assert_eq!(world.gone(), [machine]);
+}
+
+/// Rules C4 and B2: an agent that died with a run holds its hook until it is declared lost.
+#[tokio::test]
+async fn c6_the_agent_died_busy() {
+    let world = World::idle(1);
+    world.busy(&[1]);
+    let (machine, message) = leaving(&world);
+    world.crew.change(&machine, |record| record.lease = Lease::Lapsed { for_ms: min(3) });
+    world.deliver(&message).await;
+    assert_eq!(world.gone(), []);
+    world.crew.change(&machine, |record| record.lease = Lease::Void);
+    world.drains().await.expect("drained");
+    assert_eq!(world.gone(), [machine]);
+}
+
+/// Rule C3: nobody takes a person's drain back.
+#[tokio::test]
+async fn c7_an_operators_drain_stays() {
+    let world = World::idle(2);
+    let machine = world.machine(1);
+    world.busy(&[1]);
+    world.crew.change(&machine, |record| record.mark = Some(Mark::Person));
+    world.crew.queue(5);
+    for _ in 0..5 {
+        world.tick().await;
+        world.drains().await.expect("drained");
+        assert_eq!(world.crew.record(&machine).expect("there").mark, Some(Mark::Person));
+        world.pass(min(1));
+        world.settle();
+    }
+    assert_eq!(world.calls("pool.undrain"), 0);
+}
+
+/// Rule C1: two ticks, and a run in between, leave nothing half ended.
+#[tokio::test]
+async fn c8_two_ticks_and_a_run() {
+    let mut world = World::new();
+    (world.slots, world.policy.slots_per_instance) = (2, 2);
+    let world = world.with(1);
+    let other = world.clone();
+    let mut told = false;
+    world.faults.replan(move |_, name| {
+        if name.starts_with("pool.doom") && !told {
+            told = true;
+            other.crew.queue(1);
+            other.pass(min(1));
+            other.tick_meanwhile();
+            other.crew.claim(&other.machine(1));
+        }
+        None
+    });
+    world.tick().await;
+    for _ in 0..3 {
+        world.pass(min(1));
+        world.tick().await;
+        world.drains().await.expect("drained");
+        world.nobody_busy_ended();
+    }
+    let machine = world.crew.record(&world.machine(1));
+    assert!(machine.is_some_and(|record| record.busy == 1 && record.mark.is_none()));
+}
