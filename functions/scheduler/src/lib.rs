@@ -26,7 +26,7 @@ pub use control::{
     serve_once as serve_control_once,
 };
 pub use handle::{Fate, Quarantined, handle_intent, handle_message, handle_report, serve};
-pub use observe::observe;
+pub use observe::{WATCH_MINUTES, observe, watch};
 pub use presence::DocPresence;
 pub use repo::event as repo_event;
 pub use stack::event as stack_event;

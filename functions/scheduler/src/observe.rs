@@ -7,17 +7,50 @@ use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_ports::{Fault, cas};
 
+/// So often a repository is looked at where a forge calls.
+pub const WATCH_MINUTES: u64 = 5;
+
 /// Compares the repository's branches with what its actor knows, and tells it what moved. The
 /// default branch first. Telling twice is harmless: an event's id derives from what is known.
 ///
 /// # Errors
 /// `Retryable` when the repository or a store is away.
 pub async fn observe(deps: &Deps, repository: &Repository) -> Result<usize, Fault> {
+    look(deps, repository, false).await
+}
+
+/// Where a forge calls: a call that found nobody is not repeated (GitHub), so every few minutes each
+/// repository is looked at (rule W1). Only its default branch and branches that were heard of: old
+/// ones that nobody ever spoke of are no news.
+///
+/// # Errors
+/// What went wrong first; every repository was looked at.
+pub async fn watch(deps: &Deps) -> Result<usize, Fault> {
+    if !deps.clock.now().minute().is_multiple_of(WATCH_MINUTES) {
+        return Ok(0);
+    }
+    let (mut told, mut failed) = (0, None);
+    for repository in deps.repositories.iter() {
+        match look(deps, repository, true).await {
+            Ok(some) => told += some,
+            Err(fault) => failed = failed.or(Some(fault)),
+        }
+    }
+    if told > 0 {
+        tracing::warn!(told, "branches had moved, and nobody had said so yet");
+    }
+    failed.map_or(Ok(told), Err)
+}
+
+async fn look(deps: &Deps, repository: &Repository, heard_of: bool) -> Result<usize, Fault> {
     let repo = &repository.name;
-    let found: BTreeMap<String, Sha> = deps.source.branches(repo).await?.into_iter().collect();
+    let mut found: BTreeMap<String, Sha> = deps.source.branches(repo).await?.into_iter().collect();
     let head = cas::load::<RepoHead>(&*deps.docs, &keys::repo(repo)).await?.map(|h| h.value);
     let empty = BTreeMap::new();
     let known = head.as_ref().map_or(&empty, |head| &head.branches);
+    if heard_of {
+        found.retain(|name, _| *name == repository.default_branch || known.contains_key(name));
+    }
     let pushes = head.as_ref().map_or(0, |head| head.pushes);
     let mut told = 0;
     let default = |name: &&String| **name != repository.default_branch;

@@ -1,5 +1,6 @@
 //! Time, without anything waiting in memory: documents under `due/` name who wants to be woken.
 use crate::{Deps, deliver};
+use futures_util::future::join_all;
 use windlass_core::event::{
     DeliveryPointer, Intent, RepoEnvelope, RepoEvent, StackEnvelope, StackEvent,
 };
@@ -15,6 +16,13 @@ const REDRIVE_MS: u64 = 30_000;
 /// Dead letters are looked for this often. They are what an outage of an hour left, and every look
 /// into an empty queue is a request that somebody pays for.
 pub const REDRIVE_MINUTES: u64 = 10;
+
+/// So many groups are woken side by side.
+const AT_ONCE: usize = 16;
+/// An outage of this length is caught up with at once …
+const LOOK_BACK_MINUTES: u64 = 6 * 60;
+/// … and a longer one within this.
+const FROM_THE_START_MINUTES: u64 = 60;
 
 /// Files the wish to be woken once this minute has passed. Before the commit that relies on it.
 pub(crate) async fn file(deps: &Deps, minute: u64, group: &str) -> Result<(), Fault> {
@@ -39,21 +47,24 @@ pub async fn tick(deps: &Deps) -> Result<usize, Fault> {
 }
 
 async fn wake_due(deps: &Deps, now: u64) -> Result<usize, Fault> {
-    let (mut woken, mut deliveries) = (0, Vec::new());
+    let (mut groups, mut deliveries) = (Vec::new(), Vec::new());
     for due in due(deps, now).await? {
         let Some((minute, group)) = keys::parse_due(&due.key) else { continue };
         if let Some((id, repo)) = keys::parse_delivery(group) {
             let (id, body_key) = (EventId::from(id), due.key.clone());
             deliveries.push((now - minute, DeliveryPointer { id, repo, body_key }));
-            continue;
+        } else {
+            groups.push(due);
         }
-        // An id of its own each time: a queue must not take a later wake for one that it knows.
-        let id = derive(&["due", &due.key, &deps.write_ids.next()]);
-        wake(deps, group, EventId(id)).await?;
-        // Only what was sent is struck; a marker that was filed anew has another version.
-        match deps.docs.delete(&due.key, &due.version).await {
-            Ok(()) | Err(PutError::Conflict) => woken += 1,
-            Err(PutError::Fault(fault)) => return Err(fault),
+    }
+    let (mut woken, mut failed) = (0, None);
+    // A thousand stacks may share a minute: side by side, a refusal of one keeps none back.
+    for some in groups.chunks(AT_ONCE) {
+        for outcome in join_all(some.iter().map(|due| wake_one(deps, due))).await {
+            match outcome {
+                Ok(()) => woken += 1,
+                Err(fault) => failed = failed.or(Some(fault)),
+            }
         }
     }
     // After all others: deliveries that stay must not stand in anybody's way.
@@ -63,14 +74,30 @@ async fn wake_due(deps: &Deps, now: u64) -> Result<usize, Fault> {
         deliveries::send(&*deps.queues, pointer, dedup).await?;
         woken += 1;
     }
-    Ok(woken)
+    failed.map_or(Ok(woken), Err)
 }
 
-/// Everything whose minute has passed, however much it is.
+async fn wake_one(deps: &Deps, due: &Listed) -> Result<(), Fault> {
+    let Some((_, group)) = keys::parse_due(&due.key) else { return Ok(()) };
+    // An id of its own each time: a queue must not take a later wake for one that it knows.
+    let id = derive(&["due", &due.key, &deps.write_ids.next()]);
+    wake(deps, group, EventId(id)).await?;
+    // Only what was sent is struck; a marker that was filed anew has another version.
+    match deps.docs.delete(&due.key, &due.version).await {
+        Ok(()) | Err(PutError::Conflict) => Ok(()),
+        Err(PutError::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Everything whose minute has passed, however much it is. What was struck long ago lies before all
+/// of it, and a store may walk over that to find where a list begins: a list begins here, and only
+/// once an hour at the very start.
 async fn due(deps: &Deps, now: u64) -> Result<Vec<Listed>, Fault> {
     let mut due: Vec<Listed> = Vec::new();
+    let early = now.saturating_sub(LOOK_BACK_MINUTES);
+    let start = (!now.is_multiple_of(FROM_THE_START_MINUTES)).then(|| keys::due(early, ""));
     loop {
-        let after = due.last().map(|last| last.key.clone());
+        let after = due.last().map(|last| last.key.clone()).or_else(|| start.clone());
         let page = deps.docs.list(keys::DUE, after.as_deref(), LIST_MAX).await?;
         let (listed, before) = (page.len(), due.len());
         let passed = |listed: &Listed| keys::parse_due(&listed.key).is_none_or(|(m, _)| m <= now);

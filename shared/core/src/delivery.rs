@@ -270,7 +270,7 @@ pub fn weigh(push: &github::PushPayload, known: Option<&Sha>) -> Word {
 }
 
 /// For so long a forge may answer with the state from before a push that it told of itself.
-const LAG_MS: u64 = 15 * SECOND_MS;
+const LAG_MS: u64 = 60 * SECOND_MS;
 
 /// Whether what was found is the state from before a push, and the push so young that the answer
 /// may be older than it.

@@ -236,7 +236,7 @@ async fn branches_come_move_and_go() {
     let gone = world.push_event("topic", Some(&main), None, json!({}));
     world.advance(20_000);
     world.hook(&gone).await.expect("taken");
-    world.advance(20_000);
+    world.advance(70_000);
     world.settle().await;
     assert_eq!(world.became(&gone).await, "known");
     assert!(known_head(&world, "topic").await.is_some());
@@ -358,4 +358,45 @@ async fn deliveries_that_stay_are_in_nobodys_way() {
     asked.retain(|body| body.contains("stuck-"));
     assert_eq!(asked.len(), 2_100, "each is asked for within eight minutes");
     assert_eq!(world.bodies().len(), 2_100, "and none is struck");
+}
+
+/// GitHub calls once. A push whose call found nobody is seen all the same, on the default branch and
+/// on branches that were heard of; old branches that nobody spoke of are no news.
+#[tokio::test]
+async fn a_push_that_nobody_told_of_is_seen_within_minutes() {
+    let mut world = World::one().await;
+    world.source.set_branch(REPO, "old", &world.branch("main").await.expect("a branch"));
+    world.commit("main", &[NET]).await;
+    let mut told = Vec::new();
+    for _ in 0..scheduler::WATCH_MINUTES {
+        told.push(scheduler::watch(&world.deps).await.expect("looked at"));
+        world.settle().await;
+        world.advance(60_000);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [0, 0, 0, 0, 1], "once, at its minute");
+    assert_eq!(world.applies("net"), 2);
+    world.advance(5 * 60_000);
+    assert_eq!(scheduler::watch(&world.deps).await.expect("looked at"), 0, "it is known now");
+}
+
+/// A list begins where an outage of hours would have left something, and once an hour at the start.
+#[tokio::test]
+async fn what_is_due_since_yesterday_is_found_within_the_hour() {
+    let mut world = World::one().await;
+    let due = keys::due(world.now().minute() - 24 * 60, &keys::stack_group(&"net".into()));
+    world.docs.put(&due, Expect::Absent, b"{}".to_vec()).await.expect("put");
+    let to_one_past = 61 - world.now().minute() % 60;
+    world.advance(to_one_past * 60_000);
+    let mut woken_after = None;
+    for minute in 0..60 {
+        scheduler::tick(&world.deps).await.expect("a healthy tick");
+        world.settle().await;
+        if !world.docs.dump().contains_key(&due) {
+            woken_after = Some(minute);
+            break;
+        }
+        world.advance(60_000);
+    }
+    assert!(woken_after.is_some_and(|minutes| minutes > 0), "{woken_after:?}");
 }

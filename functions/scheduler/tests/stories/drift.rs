@@ -318,7 +318,8 @@ async fn a_look_that_is_not_wanted_any_more_gives_its_place_back() {
 async fn after_an_outage_one_look_stands_for_all_that_were_missed() {
     let mut world = applied("autodeploy: true", "").await;
     world.advance(9 * DAY_M * MINUTE_MS);
-    minutes(&mut world, 3).await;
+    // What is older than some hours is looked for once an hour.
+    minutes(&mut world, 63).await;
     assert_eq!(looks(&world, "net").await.len(), 1);
     minutes(&mut world, TO_NINE_M).await;
     assert_eq!(looks(&world, "net").await.len(), 2, "and the next comes at its time");
