@@ -23,8 +23,6 @@ pub(crate) async fn take(deps: &Deps, now: UnixMs, victim: &Victim) -> Result<Ta
     }
     match deps.pool.drain(victim, IfBusy::LetBe, now).await? {
         Drained::Idle => doom(deps, now, victim).await,
-        // A person or a hook drained it, and it was seen idle: they get what they asked for.
-        Drained::Theirs if victim.because != Because::Surplus => doom(deps, now, victim).await,
         Drained::Nobody => fence(deps, now, victim).await,
         Drained::Busy { .. } | Drained::Theirs => Ok(Taken::Spared),
     }
@@ -72,11 +70,11 @@ pub(crate) async fn end(deps: &Deps, now: UnixMs, victim: &Victim) -> Result<boo
     };
     let because = victim.because;
     tracing::info!(%instance, op = %victim.op, ?because, decrement, ?ended, "a machine was ended");
-    // What cannot be asked now is not made up: the next look tells.
-    let Ok(holder) = deps.pool.holder(instance, now).await else { return Ok(false) };
-    let busy = matches!(holder, Holder::Open | Holder::Draining { busy: 1.. });
+    // What can't be asked now is not made up.
+    let Ok(known) = deps.pool.drain(victim, IfBusy::LetBe, now).await else { return Ok(false) };
+    let busy = matches!(known, Drained::Busy { .. });
     if busy {
-        tracing::error!(%instance, ?holder, count.Attention = 1, "a busy machine was ended by us");
+        tracing::error!(%instance, ?known, count.Attention = 1, "a busy machine was ended by us");
     }
     Ok(busy)
 }

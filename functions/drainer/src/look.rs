@@ -142,7 +142,7 @@ async fn complete(
 /// It was let go as idle: whoever is busy there now was ended by us.
 async fn tell_busy(deps: &Deps, record: &DrainRecord, now: UnixMs) {
     let instance = &record.notice.instance;
-    let Ok(holder) = deps.pool.holder(instance, now).await else { return };
+    let Ok(holder) = deps.pool.close(instance, now).await else { return };
     if matches!(holder, Holder::Open | Holder::Draining { busy: 1.. }) {
         let count = 1;
         tracing::error!(%instance, ?holder, count.BusyKills = count, count.Attention = count, "a busy machine was ended by us");

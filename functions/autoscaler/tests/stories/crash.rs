@@ -1,10 +1,9 @@
 //! Death at every call, before its effect and after it; and everything twice. Whatever died, the
 //! next minutes bring everything to the same end.
-use crate::crew::Mark;
 use crate::world::{World, min};
 use drainer::Fate;
 use std::collections::BTreeSet;
-use windlass_core::fleet::{Lease, Notice};
+use windlass_core::fleet::Notice;
 use windlass_core::id::InstanceId;
 use windlass_ports::fake::Strike;
 
@@ -35,8 +34,8 @@ const SCENARIOS: [Scenario; 5] = [
 
 fn finish(world: &World, machines: &[usize]) {
     for n in machines {
-        if world.crew.record(&world.machine(*n)).is_some() {
-            world.crew.finish(&world.machine(*n), world.now());
+        if world.crew.busy(&world.machine(*n)) > 0 {
+            world.crew.finish(&world.machine(*n));
         }
     }
 }
@@ -45,7 +44,7 @@ fn finish(world: &World, machines: &[usize]) {
 fn surplus() -> World {
     let world = World::idle(5);
     world.busy(&[2, 4]);
-    world.crew.change(&world.machine(4), |record| record.mark = Some(Mark::Person));
+    world.crew.operate(&world.machine(4), true);
     world
 }
 
@@ -61,12 +60,12 @@ fn broken() -> World {
     let mut world = World::idle(3);
     world.policy.abnormal_percent = 100;
     world.busy(&[1]);
-    world.crew.change(&world.machine(2), |record| record.lease = Lease::Lapsed { for_ms: min(9) });
+    world.crew.silence(&world.machine(2));
     world.crew.vanish(&world.machine(3));
     world.dud = Some(world.machine(3));
     world.fleet.change(|group| group.min = 3);
     world.fleet.stray(true);
-    world.pass(min(11));
+    world.pass(min(18));
     world.tick_meanwhile();
     world.pass(min(1));
     world

@@ -2,7 +2,6 @@
 use crate::world::{HOOK_MS, NOON, World, min};
 use drainer::{Fate, Report};
 use windlass_core::drain::DrainRecord;
-use windlass_core::fleet::Lease;
 use windlass_core::id::InstanceId;
 use windlass_core::time::SECOND_MS;
 use windlass_ports::fake::{FakeHook, GoneBy, Strike};
@@ -43,7 +42,7 @@ async fn s30_ten_minutes_into_an_apply() {
         assert_eq!(world.gone(), []);
     }
     assert_eq!(world.calls("hooks.heartbeat"), 15, "at each second minute: a third is 100 s");
-    world.crew.finish(&machine, world.now());
+    world.crew.finish(&machine);
     world.pass(min(1));
     assert_eq!(world.drains().await.expect("drained").completed, 1);
     assert_eq!(world.gone(), [machine]);
@@ -58,7 +57,7 @@ async fn s30_a_run_that_does_not_end() {
     let (machine, message) = leaving(&world);
     world.deliver(&message).await;
     let bound = 100 * HOOK_MS;
-    let asked = |world: &World| world.crew.record(&machine).expect("there").asked_to_stop;
+    let asked = |world: &World| world.crew.asked_to_stop(&machine);
     while world.now() < NOON.plus_ms(bound - min(5)) {
         assert!(!asked(&world));
         world.pass(THIRD_MS);
@@ -85,13 +84,13 @@ async fn s31_nobody_registered() {
         let (crew, there) = (world.crew.clone(), machine.clone());
         world.faults.replan(move |_, name| {
             if faster && name.starts_with("pool.close") {
-                assert!(crew.register(&there, 1, NOON) && crew.claim(&there));
+                assert!(crew.register(&there, 1) && crew.claim(&there));
             }
             None
         });
         assert_eq!(world.deliver(&message).await, Fate::Done);
         assert_eq!(world.gone().is_empty(), faster);
-        assert!(faster || !world.crew.register(&machine, 1, NOON), "its tombstone holds");
+        assert!(faster || !world.crew.register(&machine, 1), "its tombstone holds");
         world.nobody_busy_ended();
     }
 }
@@ -108,7 +107,7 @@ async fn s31_a_pool_without_tombstones() {
         assert_eq!(world.gone(), []);
         world.pass(30 * SECOND_MS);
         if comes {
-            assert!(world.crew.register(&machine, 1, NOON) && world.crew.claim(&machine));
+            assert!(world.crew.register(&machine, 1) && world.crew.claim(&machine));
         }
         world.pass(30 * SECOND_MS);
         world.drains().await.expect("drained");
@@ -123,7 +122,7 @@ async fn s32_the_worker_is_lost() {
     let world = World::idle(1);
     world.busy(&[1]);
     let (machine, message) = leaving(&world);
-    world.crew.change(&machine, |record| record.lease = Lease::Void);
+    world.crew.void(&machine);
     world.deliver(&message).await;
     assert_eq!(world.gone(), [machine]);
 }
@@ -142,7 +141,7 @@ async fn s33_a_message_comes_again() {
         world.deliver(&message).await;
     }
     assert_eq!(world.calls("hooks.heartbeat"), 1);
-    world.crew.finish(&machine, world.now());
+    world.crew.finish(&machine);
     for _ in 0..3 {
         world.deliver(&message).await;
         world.pass(min(10));

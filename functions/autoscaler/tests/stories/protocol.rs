@@ -1,9 +1,7 @@
 //! protocol.md §2 (c): fleets. Each test names the rule that it passes by.
-use crate::crew::Mark;
 use crate::hooks::leaving;
 use crate::world::{World, min};
 use drainer::Report;
-use windlass_core::fleet::Lease;
 use windlass_ports::fake::Strike;
 
 /// Rule C2: from doomed is no way back, however late the call that ends it takes effect.
@@ -55,7 +53,7 @@ async fn c4_the_message_is_lost() {
         world.fleet.settle();
     }
     world.nobody_busy_ended();
-    world.crew.finish(&machines[0], world.now());
+    world.crew.finish(&machines[0]);
     assert_eq!(world.drains().await.expect("drained").completed, 1);
 }
 
@@ -67,7 +65,7 @@ async fn c5_a_run_follows_a_run() {
     let (machine, message) = leaving(&world);
     world.deliver(&message).await;
     world.crew.queue(5);
-    world.crew.finish(&machine, world.now());
+    world.crew.finish(&machine);
     assert!(!world.crew.claim(&machine));
     world.drains().await.expect("drained");
     assert_eq!(world.gone(), [machine]);
@@ -79,10 +77,11 @@ async fn c6_the_agent_died_busy() {
     let world = World::idle(1);
     world.busy(&[1]);
     let (machine, message) = leaving(&world);
-    world.crew.change(&machine, |record| record.lease = Lease::Lapsed { for_ms: min(3) });
+    world.crew.silence(&machine);
+    world.pass(min(3));
     world.deliver(&message).await;
     assert_eq!(world.gone(), []);
-    world.crew.change(&machine, |record| record.lease = Lease::Void);
+    world.crew.void(&machine);
     world.drains().await.expect("drained");
     assert_eq!(world.gone(), [machine]);
 }
@@ -93,12 +92,13 @@ async fn c7_an_operators_drain_stays() {
     let world = World::idle(2);
     let machine = world.machine(1);
     world.busy(&[1]);
-    world.crew.change(&machine, |record| record.mark = Some(Mark::Person));
+    world.crew.operate(&machine, true);
+    let mark = world.crew.record(&machine).expect("there").drain;
     world.crew.queue(5);
     for _ in 0..5 {
         world.tick().await;
         world.drains().await.expect("drained");
-        assert_eq!(world.crew.record(&machine).expect("there").mark, Some(Mark::Person));
+        assert_eq!(world.crew.record(&machine).expect("there").drain, mark);
         world.pass(min(1));
         world.settle();
     }
@@ -131,5 +131,5 @@ async fn c8_two_ticks_and_a_run() {
         world.nobody_busy_ended();
     }
     let machine = world.crew.record(&world.machine(1));
-    assert!(machine.is_some_and(|record| record.busy == 1 && record.mark.is_none()));
+    assert!(machine.is_some_and(|record| record.busy() && record.drain.is_none()));
 }

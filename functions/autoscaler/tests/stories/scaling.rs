@@ -1,10 +1,10 @@
 //! The autoscaler's scenarios, as the handler carries them out. What is decided is tested in core;
 //! here is what becomes of it.
-use crate::crew::Mark;
-use crate::world::{NOON, World, min};
+use crate::world::{World, min};
 use std::collections::BTreeMap;
-use windlass_core::fleet::{Alarm, Because, Cause, Lease, Unmet, Whereabouts, Why};
+use windlass_core::fleet::{Alarm, Because, Cause, Unmet, Why};
 use windlass_core::id::InstanceId;
+use windlass_core::instance::DrainedBy;
 use windlass_ports::fake::Strike;
 
 /// Rule: a burst is met in steps, at once; what is short is on record with its cause.
@@ -38,7 +38,7 @@ async fn s13_a_claim_comes_first() {
     let report = world.tick().await;
     assert_eq!((report.spared, report.removed), (1, BTreeMap::from([(Because::Surplus, 1)])));
     assert_eq!(world.calls(&format!("fleet.end {first}")), 0);
-    assert_eq!(world.crew.record(&first).expect("there").mark, None, "nothing to undo");
+    assert_eq!(world.crew.record(&first).expect("there").drain, None, "nothing to undo");
     world.drains().await.expect("drained");
     assert_eq!((world.gone(), world.desired()), (vec![second], 2));
     world.nobody_busy_ended();
@@ -47,7 +47,7 @@ async fn s13_a_claim_comes_first() {
 /// Rule: a death between drain and end is finished under the same op, and counts once.
 #[tokio::test]
 async fn s14_a_tick_dies_between_drain_and_end() {
-    for at in ["pool.drain", "pool.doom", "fleet.protect", "fleet.end", "pool.holder"] {
+    for at in ["pool.drain", "pool.doom", "fleet.protect", "fleet.end"] {
         for strike in [Strike::CrashBefore, Strike::CrashAfter] {
             let world = World::idle(1);
             world.faults.replan(move |_, name| name.starts_with(at).then_some(strike));
@@ -59,7 +59,8 @@ async fn s14_a_tick_dies_between_drain_and_end() {
             world.tick().await;
             let begun = (at, strike) != ("pool.drain", Strike::CrashBefore);
             if let Some(record) = world.crew.record(&world.machine(1)).filter(|_| begun) {
-                assert_eq!(record.mark, Some(Mark::Op { op: op.id, doomed: true }), "{at}");
+                let drain = record.drain.expect("it drains");
+                assert_eq!((drain.by, drain.doomed), (DrainedBy::Tick { op: op.id }, true), "{at}");
             }
             world.drains().await.expect("drained");
             assert_eq!((world.desired(), world.gone().len()), (0, 1), "{at} {strike:?}");
@@ -137,13 +138,13 @@ async fn s20_an_operator_drains_a_busy_worker() {
     let world = World::idle(1);
     world.busy(&[1]);
     let machine = world.machine(1);
-    world.crew.change(&machine, |record| record.mark = Some(Mark::Person));
+    world.crew.operate(&machine, true);
     for _ in 0..40 {
         world.tick().await;
         world.pass(min(1));
     }
     assert_eq!((world.calls("fleet.end"), world.calls("pool.drain")), (0, 0));
-    world.crew.finish(&machine, world.now());
+    world.crew.finish(&machine);
     assert_eq!(world.tick().await.removed, BTreeMap::from([(Because::Drained, 1)]));
     assert_eq!(world.desired(), 0);
 }
@@ -153,11 +154,11 @@ async fn s20_an_operator_drains_a_busy_worker() {
 async fn s20_an_operator_takes_it_back() {
     let world = World::idle(1);
     let machine = world.machine(1);
-    world.crew.change(&machine, |record| record.mark = Some(Mark::Person));
+    world.crew.operate(&machine, true);
     let crew = world.crew.clone();
     world.faults.replan(move |_, name| {
         if name.starts_with("pool.doom") {
-            crew.change(&machine, |record| record.mark = None);
+            crew.operate(&machine, false);
             crew.queue(1);
             crew.claim(&machine);
         }
@@ -182,11 +183,11 @@ async fn s22_a_phantom() {
 async fn s23_a_worker_of_another_group() {
     let world = World::idle(1);
     let stranger = InstanceId::from("i-0ff");
-    world.crew.register(&stranger, 1, NOON);
-    world.crew.change(&stranger, |record| record.on = Whereabouts::OtherGroup("others".into()));
+    world.crew.register(&stranger, 1);
+    world.crew.estrange(&stranger, "others");
     world.crew.queue(2);
     assert_eq!((world.why().await, world.desired()), (Why::Grown, 2));
-    let alarm = Alarm::OtherGroup { worker: "w-i-0ff".into() };
+    let alarm = Alarm::OtherGroup { worker: "i-0ff".into() };
     assert!(world.ledger().await.explained.expect("explained").alarms.contains(&alarm));
 }
 
@@ -197,10 +198,10 @@ async fn s24_machines_that_leaked() {
     let (lonely, drained, busy) =
         (world.fleet.stray(true), world.fleet.stray(true), world.fleet.stray(true));
     for instance in [&drained, &busy] {
-        world.crew.register(instance, 1, NOON);
+        world.crew.register(instance, 1);
     }
     assert!(world.crew.claim(&busy));
-    world.crew.change(&drained, |record| record.mark = Some(Mark::Person));
+    world.crew.operate(&drained, true);
     world.pass(min(20));
     for _ in 0..4 {
         world.tick().await;
@@ -289,7 +290,7 @@ async fn s36_an_operator_says_none() {
         world.tick().await;
         assert_eq!((world.desired(), world.gone().len()), (0, n - 1));
         assert!((1..=6).all(|n| !world.crew.claim(&world.machine(n))), "no new claims");
-        world.crew.finish(&world.machine(n), world.now());
+        world.crew.finish(&world.machine(n));
         world.pass(min(1));
         world.tick().await;
         world.drains().await.expect("drained");
@@ -316,7 +317,7 @@ async fn s07_a_machine_that_does_not_come_up() {
         let (crew, there) = (world.crew.clone(), machine.clone());
         world.faults.replan(move |_, name| {
             if late && name.starts_with("pool.tombstone") {
-                crew.register(&there, 1, NOON);
+                crew.register(&there, 1);
                 crew.claim(&there);
             }
             None
@@ -326,7 +327,7 @@ async fn s07_a_machine_that_does_not_come_up() {
         world.drains().await.expect("drained");
         world.nobody_busy_ended();
         assert_eq!(world.gone().contains(&machine), !late);
-        assert!(late || !world.crew.register(&machine, 1, world.now()), "its tombstone holds");
+        assert!(late || !world.crew.register(&machine, 1), "its tombstone holds");
     }
 }
 
@@ -338,13 +339,14 @@ async fn s21_a_lost_worker() {
         let world = World::idle(1);
         let machine = world.machine(1);
         world.fleet.change(|group| group.min = 1);
-        world.crew.change(&machine, |record| record.lease = Lease::Lapsed { for_ms: min(6) });
+        world.crew.silence(&machine);
+        world.pass(min(18));
         world.tick().await;
         world.pass(min(1));
         let (crew, there) = (world.crew.clone(), machine.clone());
         world.faults.replan(move |_, name| {
             if back && name.starts_with("pool.drain") {
-                crew.change(&there, |record| record.lease = Lease::Live);
+                crew.speak(&there);
                 crew.claim(&there);
             }
             None
@@ -363,9 +365,10 @@ async fn an_action_that_fails() {
     world.policy.abnormal_percent = 100;
     for n in 1..=2 {
         let machine = world.machine(n);
-        world.crew.change(&machine, |record| record.lease = Lease::Lapsed { for_ms: min(6) });
+        world.crew.silence(&machine);
     }
     world.busy(&[3, 4]);
+    world.pass(min(18));
     world.tick().await;
     world.crew.queue(3);
     world.pass(min(1));
@@ -384,7 +387,7 @@ async fn a_busy_kill_is_counted() {
     let (crew, machine) = (world.crew.clone(), world.machine(1));
     world.faults.replan(move |_, name| {
         if name.starts_with("fleet.end") {
-            crew.change(&machine, |record| record.busy = 1);
+            crew.break_promise(&machine);
         }
         None
     });

@@ -9,7 +9,7 @@
 use crate::world::{World, min};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
-use windlass_core::fleet::{Lease, Notice, Place};
+use windlass_core::fleet::{Notice, Place};
 use windlass_core::id::InstanceId;
 use windlass_core::time::SECOND_MS;
 use windlass_ports::fake::Strike;
@@ -87,9 +87,13 @@ impl Sim {
             panic!("SIM_SEED={}\n{log}{busy:?}", self.seed);
         }
         for instance in self.world.gone() {
-            if let Some(record) = self.world.crew.record(&instance) {
+            if let Some(record) =
+                self.world.crew.record(&instance).filter(|record| !record.is_tombstone())
+            {
                 // The weather took it with its run: that one comes again.
-                self.world.crew.queue(self.world.crew.queued() + record.busy);
+                self.world.crew.queue(
+                    self.world.crew.queued() + u32::try_from(record.jobs().count()).expect("few"),
+                );
             }
         }
         self.world.bury();
@@ -127,7 +131,7 @@ impl Sim {
         }
         for seen in self.world.fleet.machines() {
             if self.world.crew.busy(&seen.id) > 0 && self.dice.chance(25) {
-                self.world.crew.finish(&seen.id, self.world.now());
+                self.world.crew.finish(&seen.id);
                 self.ran += 1;
                 self.say(format_args!("  a run ends on {}", seen.id));
             }
@@ -153,14 +157,7 @@ impl Sim {
                 let up = u32::try_from(self.dice.roll(3)).expect("small");
                 fleet.change(|group| group.min = up);
             }
-            6 if self.world.crew.busy(&machine) == 0 => {
-                if self.world.crew.record(&machine).is_some() {
-                    let silent = |record: &mut crate::crew::Record| {
-                        record.lease = Lease::Lapsed { for_ms: min(6) };
-                    };
-                    self.world.crew.change(&machine, silent);
-                }
-            }
+            6 if self.world.crew.busy(&machine) == 0 => self.world.crew.silence(&machine),
             _ => return,
         }
         self.say(format_args!("  trouble around {machine}"));
@@ -198,7 +195,7 @@ impl Sim {
         for seen in self.world.fleet.machines() {
             let up = self.world.now().since_ms(seen.launched_at) >= 90 * SECOND_MS;
             if up && seen.place == Place::InService && self.dice.chance(95) {
-                self.world.crew.register(&seen.id, self.world.slots, self.world.now());
+                self.world.crew.register(&seen.id, self.world.slots);
             }
         }
         // Two whole minutes without a drainer are longer than a hook waits for the next heartbeat.

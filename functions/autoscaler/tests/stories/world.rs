@@ -55,9 +55,9 @@ impl World {
         fleet.set_hook(Some(FakeHook { name: "drain".into(), timeout_ms: HOOK_MS }));
         Self {
             docs: Arc::new(MemDocs::new(clock.shared())),
+            crew: Arc::new(Crew::new(&clock)),
             clock,
             fleet,
-            crew: Arc::default(),
             faults: Faults::none(),
             policy: Policy::default(),
             slots: 1,
@@ -68,7 +68,8 @@ impl World {
         }
     }
     pub(crate) fn guest() -> Self {
-        Self { guest: true, crew: Arc::new(Crew::unfenced()), ..Self::new() }
+        let world = Self::new();
+        Self { guest: true, crew: Arc::new(Crew::plain(&world.clock)), ..world }
     }
     /// With so many machines, their workers idle since half an hour.
     pub(crate) fn idle(machines: u32) -> Self {
@@ -81,6 +82,7 @@ impl World {
         let machines = self.fleet.in_service();
         at_once(windlass_ports::Fleet::protect(&*self.fleet, &machines, true)).expect("protected");
         self.clock.set(NOON);
+        self.crew.beat(machines);
         self
     }
     /// An independent copy at the same moment.
@@ -89,7 +91,7 @@ impl World {
         Self {
             docs: Arc::new(self.docs.fork_at(clock.shared())),
             fleet: Arc::new(self.fleet.fork_at(clock.shared())),
-            crew: Arc::new(self.crew.fork()),
+            crew: Arc::new(self.crew.fork_at(&clock)),
             faults: Faults::none(),
             write_ids: Arc::new(WriteIds::new("f")),
             clock,
@@ -100,8 +102,10 @@ impl World {
     pub(crate) fn now(&self) -> UnixMs {
         self.clock.now()
     }
+    /// Time goes by; workers are heard of all the while.
     pub(crate) fn pass(&self, ms: u64) {
         self.clock.advance(ms);
+        self.crew.beat(self.fleet.machines().into_iter().map(|seen| seen.id));
     }
     /// The group does what it does in a minute; workers of new machines register, and those of gone
     /// machines are heard of no more.
@@ -110,7 +114,7 @@ impl World {
         self.bury();
         let serving = self.fleet.in_service().into_iter();
         for instance in serving.filter(|instance| self.dud.as_ref() != Some(instance)) {
-            self.crew.register(&instance, self.slots, self.now());
+            self.crew.register(&instance, self.slots);
         }
     }
     pub(crate) fn bury(&self) {

@@ -42,6 +42,11 @@ impl FakePool {
     pub fn that(can: Can, clock: Arc<dyn Clock>) -> Self {
         Self { clock, can, state: Mutex::default() }
     }
+    /// An independent copy that goes by a clock of its own.
+    #[must_use]
+    pub fn fork_at(&self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, can: self.can, state: Mutex::new(lock(&self.state).clone()) }
+    }
     #[must_use]
     pub fn can(&self) -> Can {
         self.can
