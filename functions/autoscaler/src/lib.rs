@@ -13,6 +13,8 @@
 //! Without a store (the official Spacelift module with nothing but the code changed) the same
 //! decisions are made from one look alone: no cooldowns, no second looks, no names of removals.
 mod act;
+#[cfg(feature = "aws")]
+pub mod config;
 pub mod event;
 mod lease;
 mod observe;
@@ -22,11 +24,15 @@ mod tick;
 pub use lease::LEASE_MS;
 pub use tick::{Outcome, Report, handle};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use windlass_core::fleet::Policy;
-use windlass_core::id::PoolId;
+use windlass_core::fleet::{Op, Policy};
+use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::time::UnixMs;
 use windlass_ports::{Clock, Docs, Fleet, Pool, WriteIds};
+
+/// Takes the removals that were begun.
+pub type Remember = dyn Fn(&BTreeMap<InstanceId, Op>) + Send + Sync;
 
 /// Everything that [`handle`] may touch.
 #[derive(Clone)]
@@ -39,6 +45,9 @@ pub struct Deps {
     /// Whether the pool can keep workers from registering on a machine (a tombstone).
     pub fences: bool,
     pub clock: Arc<dyn Clock>,
+    /// Told before each look which removals earlier ticks began: a pool that can't tell by itself
+    /// whose a drain is learns it here.
+    pub remember: Arc<Remember>,
 }
 
 /// Where ticks remember what they did.

@@ -126,6 +126,7 @@ async fn rounds(
 /// One look and what follows from it.
 async fn look(deps: &Deps, due: UnixMs, memory: &Memory) -> Result<(Snapshot, Plan), Fault> {
     let now = deps.clock.now();
+    (deps.remember)(&memory.ops);
     let staff = deps.pool.look(now).await?;
     let named: BTreeSet<InstanceId> = staff
         .workers

@@ -8,6 +8,9 @@
 //!
 //! Every step is harmless the second time, so a step is taken first and recorded after: who died
 //! between the two takes it again.
+#[cfg(feature = "aws")]
+pub mod config;
+pub mod invocation;
 mod look;
 mod message;
 mod record;

@@ -4,6 +4,7 @@
 //! end, and never begins one that can't be ended before the invocation's deadline.
 pub mod batch;
 mod event;
+pub mod fleet;
 #[cfg(feature = "github")]
 mod github;
 mod log;

@@ -1,6 +1,7 @@
 //! The drainer's scenarios: hooks that hold machines.
 use crate::world::{HOOK_MS, NOON, World, min};
 use drainer::{Fate, Report};
+use serde_json::json;
 use windlass_core::drain::DrainRecord;
 use windlass_core::id::InstanceId;
 use windlass_core::time::SECOND_MS;
@@ -177,6 +178,38 @@ async fn s34_a_batch_of_all_sorts() {
     assert_eq!(world.gone().len(), 2);
     let aside = world.docs.dump().into_keys().filter(|key| key.starts_with("quarantine/")).count();
     assert_eq!(aside, 2);
+}
+
+/// Rule: what really comes is answered as the poller wants it; what nobody meant is refused.
+#[tokio::test]
+async fn recorded_events() {
+    let world = World::idle(1);
+    let read = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("json");
+    let test = read(include_bytes!("../../../../events/asg/test-notification-sqs.json"));
+    let stranger = read(include_bytes!("../../../../events/asg/lifecycle-sqs.json"));
+    for event in [test, stranger.clone()] {
+        let answer = world.invoke(event).await.expect("an answer");
+        assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    }
+    let (machine, message) = leaving(&world);
+    let record = |id: &str, body: &str| {
+        let mut record = stranger["Records"][0].clone();
+        record["messageId"] = id.into();
+        record["body"] = body.into();
+        record
+    };
+    let batch = json!({ "Records": [record("m1", "no json"), record("m2", &message)] });
+    world.faults.replan(|_, name| name.starts_with("docs.").then_some(Strike::Before));
+    let both = json!([{ "itemIdentifier": "m1" }, { "itemIdentifier": "m2" }]);
+    assert_eq!(world.invoke(batch.clone()).await.expect("an answer")["batchItemFailures"], both);
+    world.faults.revive();
+    let answer = world.invoke(batch).await.expect("an answer");
+    assert_eq!((answer["batchItemFailures"].clone(), world.gone()), (json!([]), vec![machine]));
+    let ticked = json!({ "waiting": 0, "completed": 0 });
+    assert_eq!(world.invoke(json!({ "tick": true })).await.expect("an answer"), ticked);
+    for event in [json!({ "tick": false }), json!({}), json!([])] {
+        assert!(!world.invoke(event).await.expect_err("nobody meant it").is_retryable());
+    }
 }
 
 /// Rule: a wrong token is no reason to hold a machine; what can't be completed at all is told.

@@ -147,6 +147,7 @@ impl World {
             store: (!self.guest).then_some(store),
             fences: !self.guest,
             clock: self.clock.shared(),
+            remember: Arc::new(|_| {}),
         }
     }
     fn pool(&self, faulty: bool) -> Arc<dyn Pool> {
@@ -222,6 +223,14 @@ impl World {
             message_id: windlass_core::id::derive(&[body]),
         };
         drainer::handle_message(&self.drainer(true), QUEUE, &delivery).await
+    }
+    /// A whole event of the drainer's, as Lambda hands it on.
+    pub(crate) async fn invoke(
+        &self,
+        event: serde_json::Value,
+    ) -> Result<serde_json::Value, Fault> {
+        let until = self.now().plus_ms(45 * SECOND_MS);
+        drainer::invocation::handle(&self.drainer(true), event, until).await
     }
     pub(crate) async fn ledger(&self) -> Ledger {
         let key = keys::fleet_ledger(&pool_id());
