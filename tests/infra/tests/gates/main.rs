@@ -1,10 +1,13 @@
-//! The template against linters, against the code, and against what it may cost.
+//! The templates and the module against linters, against the code, and against what they may cost.
 #![expect(clippy::unwrap_used, reason = "a gate that cannot look has failed")]
 
 mod agree;
 mod bill;
 mod lint;
 mod policies;
+mod pool_agree;
+mod pool_module;
+mod pool_script;
 
 use e2e::cloud::template::{Template, translate};
 use serde_json::Value;

@@ -1,0 +1,115 @@
+//! Module, CloudFormation template and functions name the same variables and permissions.
+use crate::pool_module::folder;
+use crate::root;
+use e2e::cloud::template::translate;
+use infra::terraform::{Module, object_keys};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn module() -> Module {
+    Module::read(&folder()).unwrap()
+}
+
+fn yaml() -> Value {
+    translate(&root().join("infra/worker-pool.yaml")).unwrap()
+}
+
+fn module_env(function: &str) -> BTreeSet<String> {
+    let module = module();
+    let mut names = object_keys(module.local("functions_env").unwrap());
+    names.extend(object_keys(module.local(&format!("{function}_env")).unwrap()));
+    names
+}
+
+fn yaml_env(function: &str) -> BTreeSet<String> {
+    let variables = yaml()["Resources"][function]["Properties"]["Environment"]["Variables"].clone();
+    variables.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn both_tell_the_functions_the_same() {
+    for (in_module, in_yaml) in [("autoscaler", "Autoscaler"), ("drainer", "Drainer")] {
+        let names = module_env(in_module);
+        assert!(names.len() > 9, "{names:?}");
+        assert_eq!(names, yaml_env(in_yaml), "{in_module}");
+    }
+}
+
+/// Statements behind `Fn::If` are statements.
+fn statements(value: &Value, found: &mut BTreeMap<String, BTreeSet<String>>) {
+    match value {
+        Value::Object(fields) if fields.contains_key("Action") && fields.contains_key("Sid") => {
+            let actions = match &fields["Action"] {
+                Value::Array(all) => {
+                    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+                }
+                one => one.as_str().map(str::to_owned).into_iter().collect(),
+            };
+            found.insert(fields["Sid"].as_str().unwrap().to_owned(), actions);
+        }
+        Value::Object(fields) => fields.values().for_each(|inner| statements(inner, found)),
+        Value::Array(items) => items.iter().for_each(|inner| statements(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn both_allow_the_functions_the_same() {
+    let (module, yaml) = (module(), yaml());
+    for (document, role) in [
+        ("autoscaler", "AutoscalerRole"),
+        ("drainer", "DrainerRole"),
+        ("functions", "FunctionsPolicy"),
+        ("hook", "HookRole"),
+    ] {
+        let mut here = module.statements(document);
+        // In CloudFormation the API key's parameter has SSM's own key.
+        here.remove("ApiKeyKey");
+        let mut there = BTreeMap::new();
+        let properties = &yaml["Resources"][role]["Properties"];
+        statements(&properties["Policies"], &mut there);
+        statements(&properties["PolicyDocument"], &mut there);
+        assert!(!here.is_empty(), "{document}");
+        assert_eq!(here, there, "{document}");
+    }
+}
+
+/// Who may do what about machines: each function its own part.
+#[test]
+fn each_function_may_do_what_it_is_for() {
+    let module = module();
+    let of = |document: &str| -> BTreeSet<String> {
+        module.statements(document).into_values().flatten().collect()
+    };
+    let (autoscaler, drainer) = (of("autoscaler"), of("drainer"));
+    let only: Vec<&String> =
+        autoscaler.union(&drainer).filter(|action| action.contains('*')).collect();
+    assert!(only.is_empty(), "actions are named one by one: {only:?}");
+    for action in [
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeScalingActivities",
+        "autoscaling:SetDesiredCapacity",
+        "autoscaling:SetInstanceProtection",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
+        "ec2:DescribeInstances",
+        "ec2:TerminateInstances",
+    ] {
+        assert!(autoscaler.contains(action), "{action}");
+    }
+    for action in
+        ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+    {
+        assert!(drainer.contains(action) && !autoscaler.contains(action), "{action}");
+    }
+    for action in [
+        "ec2:TerminateInstances",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
+        "autoscaling:SetDesiredCapacity",
+    ] {
+        assert!(!drainer.contains(action), "the drainer ends nothing: {action}");
+    }
+    assert!(
+        !autoscaler.contains("autoscaling:DetachInstances"),
+        "a detached machine is a leaked one"
+    );
+}
