@@ -9,6 +9,7 @@ locals {
       AUTOSCALING_SCALE_DOWN_DELAY_USE_IDLE_TIME = tostring(var.autoscaling_configuration.scale_down_delay_use_idle_time)
       AUTOSCALING_TARGET_UTILIZATION_PERCENT     = tostring(var.autoscaling_configuration.target_utilization_percent)
     },
+    var.autoscaling_configuration.policy == null ? {} : { WINDLASS_FLEET_POLICY = var.autoscaling_configuration.policy },
     local.spacelift ? {} : { WINDLASS_SLOTS = tostring(var.windlass_configuration.slots) },
   ) : {}
 }

@@ -8,6 +8,7 @@ variable "autoscaling_configuration" {
     - scale_down_delay: minutes without a run before a machine may go.
     - scale_down_delay_use_idle_time: false counts them from the worker's registration, as Spacelift does.
     - target_utilization_percent: of a hundred slots so many are meant to be busy.
+    - policy: a JSON object of further settings (docs/fleet.md); what it says goes before the others.
     - timeout, memory_size: of the function, in s and MiB.
   EOT
   type = object({
@@ -24,6 +25,7 @@ variable "autoscaling_configuration" {
     scale_down_delay               = optional(number, 10)
     scale_down_delay_use_idle_time = optional(bool, true)
     target_utilization_percent     = optional(number, 100)
+    policy                         = optional(string)
     timeout                        = optional(number, 60)
     memory_size                    = optional(number, 256)
   })
@@ -45,8 +47,13 @@ variable "autoscaling_configuration" {
   }
 
   validation {
-    condition     = var.autoscaling_configuration == null ? true : var.autoscaling_configuration.max_create >= 1 && var.autoscaling_configuration.max_terminate >= 0 && var.autoscaling_configuration.scale_down_delay >= 0
-    error_message = "autoscaling_configuration: max_create is at least 1, max_terminate and scale_down_delay at least 0."
+    condition     = try(var.autoscaling_configuration.policy, null) == null ? true : can(keys(jsondecode(var.autoscaling_configuration.policy)))
+    error_message = "autoscaling_configuration.policy is a JSON object, such as jsonencode({ warm = { always = 1 } })."
+  }
+
+  validation {
+    condition     = var.autoscaling_configuration == null ? true : var.autoscaling_configuration.max_create >= 1 && var.autoscaling_configuration.max_terminate >= 1 && var.autoscaling_configuration.scale_down_delay >= 0
+    error_message = "autoscaling_configuration: max_create and max_terminate are at least 1, scale_down_delay at least 0."
   }
 }
 

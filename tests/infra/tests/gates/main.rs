@@ -6,6 +6,7 @@ mod bill;
 mod lint;
 mod policies;
 mod pool_agree;
+mod pool_docs;
 mod pool_module;
 mod pool_script;
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     root().join("infra/terraform/worker-pool")
 }
 
 /// Real Terraform, or OpenTofu.
-pub fn terraform() -> Command {
+pub(crate) fn terraform() -> Command {
     let found = ["terraform", "tofu"].into_iter().find(|name| {
         Command::new(name).arg("version").output().is_ok_and(|output| output.status.success())
     });

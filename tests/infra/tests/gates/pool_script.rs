@@ -122,6 +122,20 @@ fn what_excludes_each_other_is_refused_with_a_sentence() {
             Some("means nothing for a Windlass pool"),
         ),
         (
+            with(
+                &w,
+                json!({ "autoscaling_configuration": { "local_package": "a.zip", "policy": "[]" } }),
+            ),
+            Some("policy is a JSON object"),
+        ),
+        (
+            with(
+                &w,
+                json!({ "autoscaling_configuration": { "local_package": "a.zip", "policy": "{}" } }),
+            ),
+            None,
+        ),
+        (
             with(&w, json!({ "documents_bucket": "b" })),
             Some("documents_bucket is for Spacelift pools"),
         ),
