@@ -62,6 +62,10 @@ resource "aws_s3_bucket_lifecycle_configuration" "documents" {
     status = "Enabled"
     filter {}
 
+    expiration {
+      expired_object_delete_marker = true
+    }
+
     noncurrent_version_expiration {
       noncurrent_days = 7
     }
