@@ -17,6 +17,11 @@ pub(crate) enum FetchError {
     Missing { what: &'static str, path: String },
     #[error("{what} {path:?} is not a {wanted}")]
     Kind { what: &'static str, path: String, wanted: &'static str },
+    #[error(
+        "{path} can't be read as Terraform code, and it speaks of a backend: where the state lies must \
+         not be guessed"
+    )]
+    Backend { path: String },
     #[error("{path} can't be written")]
     Write {
         path: String,
@@ -94,40 +99,57 @@ pub(crate) fn mount(tree: &Path, root: &Path, mounts: &[FileMount]) -> Result<()
     Ok(())
 }
 
-/// True if the root module says where its state lies (`backend` or `cloud` in `terraform`). A file
-/// that does not parse is left for the tool to complain about.
-#[must_use]
-pub(crate) fn declares_backend(root: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(root) else { return false };
-    entries.flatten().any(|entry| {
+/// True if the root module says where its state lies (`backend` or `cloud` in `terraform`).
+///
+/// # Errors
+/// When a file that speaks of it can't be read as code: with a state of ours in place of its own
+/// everything would be built a second time.
+pub(crate) fn declares_backend(root: &Path) -> Result<bool, FetchError> {
+    let unreadable = |path: String| FetchError::Backend { path };
+    let entries = fs::read_dir(root).map_err(|_| unreadable(ROOT.to_owned()))?;
+    for entry in entries {
+        let entry = entry.map_err(|_| unreadable(ROOT.to_owned()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let json = name.ends_with(".tf.json") || name.ends_with(".tofu.json");
         let native = name.ends_with(".tf") || name.ends_with(".tofu");
         if name == OVERRIDE_FILE || !(json || native) {
-            return false;
+            continue;
         }
-        let Ok(text) = fs::read_to_string(entry.path()) else { return false };
+        let bytes = fs::read(entry.path()).map_err(|_| unreadable(name.clone()))?;
+        let text = String::from_utf8_lossy(&bytes);
+        // Tools read over a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
         // Parsing costs milliseconds; most files don't even hold the words.
-        (text.contains("backend") || text.contains("cloud"))
-            && if json { json_declares(&text) } else { hcl_declares(&text) }
-    })
+        if !(text.contains("backend") || text.contains("cloud")) {
+            continue;
+        }
+        let declares = if json { json_declares(text) } else { hcl_declares(text) };
+        if declares.ok_or_else(|| unreadable(name))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn hcl_declares(text: &str) -> bool {
-    let Ok(body) = hcl::parse(text) else { return false };
-    body.blocks()
-        .filter(|block| block.identifier() == "terraform")
-        .flat_map(|block| block.body().blocks())
-        .any(|block| matches!(block.identifier(), "backend" | "cloud"))
+/// None: it does not parse.
+fn hcl_declares(text: &str) -> Option<bool> {
+    let body = hcl::parse(text).ok()?;
+    let blocks = body.blocks().filter(|block| block.identifier() == "terraform");
+    let mut inside = blocks.flat_map(|block| block.body().blocks());
+    Some(inside.any(|block| matches!(block.identifier(), "backend" | "cloud")))
 }
 
-fn json_declares(text: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return false };
-    let blocks = match &value["terraform"] {
-        serde_json::Value::Array(blocks) => blocks.clone(),
-        block => vec![block.clone()],
+/// None: it does not parse. Both the file and each of its blocks may be a list of such.
+fn json_declares(text: &str) -> Option<bool> {
+    use serde_json::Value;
+    let value: Value = serde_json::from_str(text).ok()?;
+    let each = |value: &Value| match value {
+        Value::Array(several) => several.clone(),
+        one => vec![one.clone()],
     };
-    blocks.iter().any(|block| ["backend", "cloud"].iter().any(|key| block.get(key).is_some()))
+    let blocks = each(&value).iter().flat_map(|body| each(&body["terraform"])).collect::<Vec<_>>();
+    let declares = |block: &Value| ["backend", "cloud"].iter().any(|key| block.get(key).is_some());
+    Some(blocks.iter().any(declares))
 }
 
 #[cfg(test)]
@@ -209,10 +231,11 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             ("main.tf",       "terraform {\n  backend \"s3\" {}\n}",                    true),
+            ("bom.tf",        "\u{feff}terraform {\n  backend \"s3\" {}\n}",            true),
+            ("list.tf.json",  r#"[{"terraform": {"backend": {"s3": {}}}}]"#,            true),
             ("main.tf",       "terraform {\n  cloud {\n    organization = \"o\"\n  }\n}", true),
             ("main.tf",       "# terraform { backend \"s3\" {} }\nlocals {}",           false),
             ("main.tf",       "resource \"x\" \"backend\" {}",                          false),
-            ("main.tf",       "terraform {\n backend \"s3\" {",                         false),
             ("a.tf.json",     r#"{"terraform": {"backend": {"s3": {}}}}"#,              true),
             ("a.tf.json",     r#"{"terraform": [{"required_version": "1"}, {"cloud": {}}]}"#, true),
             ("a.tf.json",     r#"{"locals": {"backend": 1}}"#,                          false),
@@ -222,7 +245,23 @@ mod tests {
         for (name, text, expect) in table {
             let root = tempfile::tempdir().unwrap();
             fs::write(root.path().join(name), text).unwrap();
-            assert_eq!(declares_backend(root.path()), expect, "{name}: {text}");
+            assert_eq!(declares_backend(root.path()).ok(), Some(expect), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn a_file_that_may_name_a_backend_and_cannot_be_read_is_no_guess() {
+        for (name, bytes) in [
+            ("main.tf", &b"terraform {\n backend \"s3\" {"[..]),
+            ("a.tf.json", br#"{"terraform": {"backend": "#),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            fs::write(root.path().join(name), bytes).unwrap();
+            let said = declares_backend(root.path()).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{name} can't be read")), "{said}");
+        }
+        let broken = tempfile::tempdir().unwrap();
+        fs::write(broken.path().join("main.tf"), "locals {").unwrap();
+        assert_eq!(declares_backend(broken.path()).ok(), Some(false), "the tool complains of it");
     }
 }

@@ -215,7 +215,7 @@ async fn unpacked(
 
 /// Takes over the state, unless the code has a backend of its own.
 fn state(shared: &Shared, spec: &JobSpec, root: &Path) -> Result<Option<Kept>, String> {
-    if !spec.manage_state || fetch::declares_backend(root) {
+    if !spec.manage_state || fetch::declares_backend(root).map_err(|e| chain(&e))? {
         return Ok(None);
     }
     let home = &shared.config.state;

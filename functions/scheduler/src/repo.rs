@@ -23,10 +23,12 @@ pub async fn event(deps: &Deps, envelope: &RepoEnvelope) -> Result<Answer, Fault
     for _ in 0..CAS_ATTEMPTS_MAX {
         let before = cas::load::<RepoHead>(&*deps.docs, &key).await?;
         let at = before.as_ref().map(|found| (found.version.clone(), found.revision));
-        let head = before.map_or_else(
+        let mut head = before.map_or_else(
             || RepoHead::new(&envelope.repo, &repository.default_branch),
             |found| found.value,
         );
+        // Whoever runs this says which branch it is, today.
+        head.default_branch.clone_from(&repository.default_branch);
         let filed = head.due_minute;
         let facts = load(deps, &head, envelope).await?;
         let decision = decide(head, envelope, &facts, deps.clock.now());

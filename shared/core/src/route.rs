@@ -1,6 +1,6 @@
 //! From a push to stacks: which ones it touches, which follow, and who waits for whom.
 use crate::event::Files;
-use crate::id::{EventId, RepoName, RolloutId, RunId, StackId};
+use crate::id::{EventId, RepoName, RolloutId, RunId, StackId, derive};
 use crate::index::{Dependent, Indexed, RepoIndex};
 use crate::rollout::{Child, Rollout, RolloutRun, Wait};
 use crate::run::{Commit, NewRun, RunType};
@@ -161,10 +161,12 @@ pub fn preview(routing: &Routing<'_>, index: &RepoIndex, touched: &[Touched]) ->
 }
 
 /// `<repository>/<commit>-<n>`, n being the push's place in the repository's history: the same
-/// commit arriving again after another head is a new rollout.
+/// commit arriving again after another head is a new rollout. The event is in it by a digest: events
+/// of people differ in their last letters only.
 #[must_use]
 pub fn rollout_id(routing: &Routing<'_>) -> RolloutId {
-    let event = routing.event.0.get(..6).unwrap_or(&routing.event.0);
+    let event = derive(&["rollout", &routing.event.0]);
+    let event = event.get(..12).unwrap_or(&event);
     RolloutId(format!(
         "{}/{}-{}-{event}",
         routing.repository, routing.commit.sha, routing.commit.seq

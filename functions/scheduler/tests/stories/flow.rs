@@ -3,6 +3,11 @@ use crate::world::{Tool, World};
 use windlass_core::run::{RunType, State};
 use windlass_core::stack::Answer;
 
+const NET: &str = "
+version: 1
+stacks:
+  - { name: net, project_root: stacks/net, autodeploy: true }
+";
 const ALL: [&str; 4] = ["network", "cluster", "app-a", "app-b"];
 
 #[tokio::test]
@@ -177,4 +182,32 @@ async fn an_apply_without_a_worker_is_ended_when_its_time_has_passed() {
         assert!(!world.presence.ended().is_empty());
         assert_eq!(world.head("net").await.active.is_some(), immortal);
     }
+}
+
+/// Events of people differ in their last letters: each has a rollout of its own.
+#[tokio::test]
+async fn whoever_triggers_many_stacks_at_one_commit_gets_a_run_of_each() {
+    let mut world = World::demo().await;
+    let before = world.runs("network").await.len();
+    for _ in 0..3 {
+        world.trigger("network", RunType::Tracked).await;
+        world.settle().await;
+    }
+    assert_eq!(world.runs("network").await.len(), before + 3);
+}
+
+/// The server is told of another default branch: definitions follow it from its next push on.
+#[tokio::test]
+async fn a_repository_that_renames_its_branch_keeps_its_definitions() {
+    let mut world = World::with(NET, &["net"]).await;
+    let served = world.deps.repositories[0].clone();
+    let renamed = scheduler::Repository { default_branch: "trunk".to_owned(), ..served };
+    world.deps.repositories = std::sync::Arc::new(vec![renamed]);
+    let main = world.branch("main").await.expect("a branch");
+    world.source.set_branch(crate::world::REPO, "trunk", &main);
+    let with = format!("{NET}  - {{ name: app, project_root: stacks/app, autodeploy: true }}\n");
+    world.push("trunk", &[("windlass.yaml", &with), ("stacks/app/main.tf", "# app")]).await;
+    world.settle().await;
+    world.pass_minutes(2).await;
+    assert_eq!(world.states(&["app"]).await, ["FINISHED"]);
 }

@@ -148,7 +148,8 @@ impl Turn<'_> {
             direct: true,
             ..NewRun::blank(commit.clone())
         };
-        let revision = 1;
+        // Rises with each push: its definition may say something else by then.
+        let revision = commit.seq;
         let define =
             StackEvent::Define { def: Box::new(def), commit: commit.sha.clone(), revision };
         self.tell(&stack, "define", define);

@@ -162,6 +162,10 @@ pub struct Run {
     /// When it last left the queue: a claim that never comes is measured from here.
     #[serde(default)]
     pub pointer_at: Option<UnixMs>,
+    /// How long its last job may take, as that job was told: what the definition says by now is
+    /// another job's.
+    #[serde(default)]
+    pub limit_ms: Option<u64>,
     pub history: Vec<Transition>,
     #[serde(default)]
     pub delta: Option<Delta>,
@@ -228,6 +232,7 @@ impl Run {
             version: 1,
             since: now,
             pointer_at: None,
+            limit_ms: None,
             history: vec![born],
             delta: None,
             changes_key: None,

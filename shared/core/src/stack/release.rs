@@ -111,6 +111,7 @@ impl Turn<'_> {
         let (Some(def), Some(job)) = (self.head.defined.def(), run.job()) else { return };
         let spec = spec::build(def, run, &job, self.now);
         run.pointer_at = Some(self.now);
+        run.limit_ms = Some(spec.timeouts.run_ms);
         run.jobs.push(job);
         self.owe(Effect::SendJob { spec: Box::new(spec) });
     }

@@ -103,7 +103,8 @@ impl Turn<'_> {
             return;
         };
         let silent = run.state.held().and_then(|held| held.silent);
-        let limit_ms = def.timeouts.run_ms + crate::definition::KILL_GRACE_MS + LEASE_MS;
+        let told_ms = run.limit_ms.unwrap_or(def.timeouts.run_ms);
+        let limit_ms = told_ms + crate::definition::KILL_GRACE_MS + LEASE_MS;
         let (pool, class) = (def.worker_pool.clone(), run.class());
         let canceling = matches!(run.state, crate::run::State::Canceling { .. });
         match look(job, &attempted, pointer_again_at(run), silent, limit_ms, self.now) {
