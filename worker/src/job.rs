@@ -111,24 +111,8 @@ pub(crate) async fn execute(start: Start<'_>) -> Finished {
 
 fn blank(shared: &Shared, spec: &JobSpec) -> JobResult {
     let now = shared.deps.clock.now();
-    JobResult {
-        job: spec.id.clone(),
-        stack: spec.stack.clone(),
-        verdict: Verdict::Ok,
-        worker: Some(shared.config.worker.clone()),
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: Vec::new(),
-        started_at: now,
-        ended_at: now,
-        tool_ms: 0,
-        tool_version: None,
-    }
+    let worker = Some(shared.config.worker.clone());
+    JobResult { worker, ..JobResult::blank(&spec.id, &spec.stack, Verdict::Ok, now) }
 }
 
 impl Job<'_> {

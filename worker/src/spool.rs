@@ -117,22 +117,10 @@ mod tests {
     fn finished(run: &str, ended: u64) -> Finished {
         let job = JobId { run: run.into(), phase: Phase::Apply, round: 0, attempt: Attempt::FIRST };
         let result = JobResult {
-            job,
-            stack: "app".into(),
-            verdict: Verdict::Ok,
-            worker: None,
-            delta: None,
             changes: true,
-            plan: None,
-            changes_key: None,
-            outputs: None,
-            resources_key: None,
-            drifted: None,
-            warnings: vec![],
-            started_at: UnixMs(1),
             ended_at: UnixMs(ended),
             tool_ms: 3,
-            tool_version: None,
+            ..JobResult::blank(&job, &"app".into(), Verdict::Ok, UnixMs(1))
         };
         let blobs = vec![
             Blob { key: "a/b".into(), body: b"one".to_vec() },

@@ -183,24 +183,7 @@ async fn a_pointer_is_not_always_a_job() {
     cas::create(&*world.docs, &keys::job_claim(&theirs.id), "h", &held).await.unwrap();
     // It is over, but the report may have been lost.
     let over = world.spec(Phase::Plan, &commit);
-    let lost = JobResult {
-        job: over.id.clone(),
-        stack: over.stack.clone(),
-        verdict: Verdict::Cancelled,
-        worker: None,
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
-        started_at: UnixMs(1),
-        ended_at: UnixMs(1),
-        tool_ms: 0,
-        tool_version: None,
-    };
+    let lost = JobResult { verdict: Verdict::Cancelled, ..result_of(&over) };
     cas::create(&*world.docs, &keys::job_result(&over.id), "r", &lost).await.unwrap();
 
     let worker = world.start();
@@ -293,24 +276,7 @@ async fn a_void_ends_a_plan_but_not_a_task() {
 }
 
 fn result_of(spec: &JobSpec) -> JobResult {
-    JobResult {
-        job: spec.id.clone(),
-        stack: spec.stack.clone(),
-        verdict: Verdict::Ok,
-        worker: None,
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
-        started_at: UnixMs(1),
-        ended_at: UnixMs(1),
-        tool_ms: 0,
-        tool_version: None,
-    }
+    JobResult::blank(&spec.id, &spec.stack, Verdict::Ok, UnixMs(1))
 }
 
 #[tokio::test(flavor = "multi_thread")]

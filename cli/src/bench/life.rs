@@ -251,22 +251,11 @@ impl Life {
 
 fn result(job: &JobId, stack: &StackId) -> JobResult {
     JobResult {
-        job: job.clone(),
-        stack: stack.clone(),
-        verdict: Verdict::Ok,
         worker: Some("local-1".into()),
         delta: (job.phase == Phase::Plan).then(Delta::default),
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: Vec::new(),
-        started_at: UnixMs(0),
-        ended_at: UnixMs(0),
         tool_ms: 1_400,
         tool_version: Some("Terraform v1.11.4".into()),
+        ..JobResult::blank(job, stack, Verdict::Ok, UnixMs(0))
     }
 }
 

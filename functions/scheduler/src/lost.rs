@@ -37,7 +37,8 @@ pub(crate) async fn declare(
             }
         }
     }
-    let result = verdict(deps, head, job, cause);
+    let (verdict, now) = (Verdict::Lost { cause }, deps.clock.now());
+    let result = JobResult::blank(job, &head.stack, verdict, now);
     cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
     report(deps, head, job, claim).await
 }
@@ -80,28 +81,6 @@ async fn release_lock(deps: &Deps, job: &JobId) -> Result<Option<String>, Fault>
         // Another one by now.
         Err(PutError::Conflict) => Ok(None),
         Err(PutError::Fault(fault)) => Err(fault),
-    }
-}
-
-fn verdict(deps: &Deps, head: &StackHead, job: &JobId, cause: String) -> JobResult {
-    let now = deps.clock.now();
-    JobResult {
-        job: job.clone(),
-        stack: head.stack.clone(),
-        verdict: Verdict::Lost { cause },
-        worker: None,
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
-        started_at: now,
-        ended_at: now,
-        tool_ms: 0,
-        tool_version: None,
     }
 }
 

@@ -257,6 +257,31 @@ pub struct JobResult {
     pub tool_version: Option<String>,
 }
 
+impl JobResult {
+    /// A verdict on this attempt, by nobody, with nothing to show for it.
+    #[must_use]
+    pub fn blank(job: &JobId, stack: &StackId, verdict: Verdict, at: UnixMs) -> Self {
+        Self {
+            job: job.clone(),
+            stack: stack.clone(),
+            verdict,
+            worker: None,
+            delta: None,
+            changes: false,
+            plan: None,
+            changes_key: None,
+            outputs: None,
+            resources_key: None,
+            drifted: None,
+            warnings: Vec::new(),
+            started_at: at,
+            ended_at: at,
+            tool_ms: 0,
+            tool_version: None,
+        }
+    }
+}
+
 /// Outputs as a stack publishes them. Values lie in the blob; sensitive ones are never shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outputs {

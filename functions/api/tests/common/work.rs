@@ -198,9 +198,6 @@ impl World {
             resources_key = Some(put(keys::resource_list(&spec.id), json(&tool.resources)).await);
         }
         JobResult {
-            job: spec.id.clone(),
-            stack: spec.stack.clone(),
-            verdict,
             worker: Some(WORKER.into()),
             delta: good.then_some(tool.delta),
             changes: !tool.delta.is_zero(),
@@ -212,11 +209,9 @@ impl World {
             outputs,
             resources_key,
             drifted: Some(windlass_core::drift::Drifted::of(&tool.changes)),
-            warnings: vec![],
-            started_at: self.now(),
-            ended_at: self.now(),
             tool_ms: 1_234,
             tool_version: Some("Terraform v1.11.4".to_owned()),
+            ..JobResult::blank(&spec.id, &spec.stack, verdict, self.now())
         }
     }
 }

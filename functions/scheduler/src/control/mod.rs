@@ -218,22 +218,10 @@ fn result(
     ended_at: UnixMs,
 ) -> JobResult {
     let blank = JobResult {
-        job: spec.id.clone(),
-        stack: spec.stack.clone(),
-        verdict: Verdict::Ok,
         worker: Some(CONTROL_INSTANCE.into()),
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
         started_at,
-        ended_at,
-        tool_ms: 0,
         tool_version: Some(format!("Windlass v{}", env!("CARGO_PKG_VERSION"))),
+        ..JobResult::blank(&spec.id, &spec.stack, Verdict::Ok, ended_at)
     };
     match done {
         Done::Planned { plan, changes_key, delta, changes, warnings } => JobResult {

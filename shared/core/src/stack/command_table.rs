@@ -136,22 +136,10 @@ impl Stack {
 fn result(job: &JobId, verdict: Verdict) -> JobResult {
     let plan = PlanRef { key: "k".to_owned(), digest: Digest::of(b"plan") };
     JobResult {
-        job: job.clone(),
-        stack: "s".into(),
-        verdict,
-        worker: None,
         delta: Some(Delta { add: 1, ..Delta::default() }),
         changes: true,
         plan: (job.phase == Phase::Plan).then_some(plan),
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
-        started_at: NOW,
-        ended_at: NOW,
-        tool_ms: 0,
-        tool_version: None,
+        ..JobResult::blank(job, &"s".into(), verdict, NOW)
     }
 }
 

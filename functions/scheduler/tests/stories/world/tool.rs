@@ -56,27 +56,18 @@ impl World {
         let outputs =
             Outputs { key: keys::output_values(&spec.stack, &spec.id), values: values.collect() };
         JobResult {
-            job: spec.id.clone(),
-            stack: spec.stack.clone(),
-            verdict,
-            worker: None,
             delta: Some(Delta { add: u32::from(!tool.no_changes), change: 0, delete: 0 }),
             changes: !tool.no_changes,
             plan: (phase == Phase::Plan)
                 .then(|| PlanRef { key: keys::plan_archive(&spec.id), digest }),
-            changes_key: None,
             outputs: (phase == Phase::Apply).then_some(outputs),
-            resources_key: None,
             drifted: (spec.run_type == RunType::Proposed).then(|| Drifted {
                 count: u32::try_from(tool.drifted.len()).unwrap_or(u32::MAX),
                 addresses: tool.drifted.clone(),
                 digest: Digest::of(tool.drifted.join(" ").as_bytes()),
             }),
-            warnings: vec![],
-            started_at: self.now(),
-            ended_at: self.now(),
             tool_ms: 1,
-            tool_version: None,
+            ..JobResult::blank(&spec.id, &spec.stack, verdict, self.now())
         }
     }
 }

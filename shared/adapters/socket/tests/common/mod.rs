@@ -80,24 +80,8 @@ pub fn claim(pool: &str, worker: &str) -> Claim {
 }
 
 pub fn result(id: &JobId, worker: &str) -> JobResult {
-    JobResult {
-        job: id.clone(),
-        stack: "app".into(),
-        verdict: Verdict::Ok,
-        worker: Some(worker.into()),
-        delta: None,
-        changes: false,
-        plan: None,
-        changes_key: None,
-        outputs: None,
-        resources_key: None,
-        drifted: None,
-        warnings: vec![],
-        started_at: UnixMs(1),
-        ended_at: UnixMs(2),
-        tool_ms: 1,
-        tool_version: None,
-    }
+    let blank = JobResult::blank(id, &"app".into(), Verdict::Ok, UnixMs(1));
+    JobResult { worker: Some(worker.into()), ended_at: UnixMs(2), tool_ms: 1, ..blank }
 }
 
 pub fn report(id: &JobId, worker: &str, news: News) -> Report {
