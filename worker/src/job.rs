@@ -26,13 +26,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use windlass_core::changes::Resource;
 use windlass_core::drift::Drifted;
-use windlass_core::job::{JobResult, JobSpec, Phase, PlanRef, Step, Verdict};
+use windlass_core::job::{Began, JobResult, JobSpec, Phase, PlanRef, Step, Verdict};
 use windlass_core::keys;
 use windlass_core::run::RunType;
 use windlass_ports::Fault;
 
-/// Preparing is reported only when it takes longer than this: most jobs are past it at once.
-const PREPARING_REPORTED: Duration = Duration::from_millis(500);
 /// Hooks after the run have at least this, whatever the run took.
 const AFTER_RUN_MIN: Duration = Duration::from_secs(60);
 const INIT_LOCK_POLL: Duration = Duration::from_millis(10);
@@ -180,6 +178,7 @@ impl Job<'_> {
         &mut self,
         fetched: JoinHandle<Result<(), Fault>>,
     ) -> Result<Prepared, Verdict> {
+        self.progress.began(Step::Preparing);
         let abort = fetched.abort_handle();
         let mut halt = self.halt.clone();
         let deadline = tokio::time::Instant::from_std(self.deadline);
@@ -187,19 +186,12 @@ impl Job<'_> {
         let prepared = {
             let preparing = prepare(self.shared, self.spec, self.run, fetched, &mut masks);
             tokio::pin!(preparing);
-            let mut told = false;
-            loop {
-                tokio::select! {
-                    prepared = &mut preparing => break Ok(prepared),
-                    () = until(&mut halt, Option::is_some) => {
-                        break Err(halt.borrow().unwrap_or(Cause::Shutdown));
-                    }
-                    () = tokio::time::sleep(PREPARING_REPORTED), if !told => {
-                        told = true;
-                        self.progress.began(Step::Preparing);
-                    }
-                    () = tokio::time::sleep_until(deadline) => break Err(Cause::Timeout),
+            tokio::select! {
+                prepared = &mut preparing => Ok(prepared),
+                () = until(&mut halt, Option::is_some) => {
+                    Err(halt.borrow().unwrap_or(Cause::Shutdown))
                 }
+                () = tokio::time::sleep_until(deadline) => Err(Cause::Timeout),
             }
         };
         self.masks = masks;
@@ -278,6 +270,7 @@ impl Job<'_> {
         }
         let StepParts { name, step, parts } = parts;
         self.progress.began(step);
+        self.result.began.push(Began { step, at: self.shared.deps.clock.now() });
         self.last = step;
         let env = prepared.env(self.shared, self.spec, step);
         let folder = prepared.root.display().to_string();

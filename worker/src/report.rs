@@ -11,6 +11,9 @@ use windlass_core::keys;
 use windlass_ports::queues::Outgoing;
 use windlass_ports::{Fault, Queues};
 
+/// A step is reported once it has lasted so long: nobody could have seen it before. What is passed
+/// sooner stands in the result.
+const REPORTED_AFTER: Duration = Duration::from_secs(1);
 /// How long the last progress report may delay the end of a job.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -49,8 +52,15 @@ impl Progress {
     pub(crate) fn start(deps: Arc<Deps>, about: About) -> Self {
         let (steps, mut began) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            while let Some(step) = began.recv().await {
-                tell(&deps, &about, step).await;
+            let mut step = began.recv().await;
+            while let Some(current) = step {
+                step = match tokio::time::timeout(REPORTED_AFTER, began.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        tell(&deps, &about, current).await;
+                        began.recv().await
+                    }
+                };
             }
         });
         Self { steps, task }
@@ -60,7 +70,7 @@ impl Progress {
         let _ = self.steps.send(step);
     }
 
-    /// All reports are sent, or none is sent any more.
+    /// All reports that were due are sent, or none is sent any more.
     pub(crate) async fn finish(self) {
         drop(self.steps);
         let mut task = self.task;

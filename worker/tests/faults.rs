@@ -25,6 +25,22 @@ fn hooked(world: &World, phase: Phase, hook: &str) -> JobSpec {
     spec
 }
 
+/// What somebody may see while it lasts is told while it lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_lasts_is_reported() {
+    let world = World::new();
+    let go = world.dir.join("go");
+    let hook = format!("until [ -e '{}' ]; do sleep 0.05; done", go.display());
+    let spec = hooked(&world, Phase::Plan, &hook);
+    let worker = world.start();
+    world.submit(&spec).await;
+    let planning = News::Began(Step::Planning);
+    until("the plan is reported", || world.reports(&spec).last() == Some(&planning)).await;
+    std::fs::write(go, "").unwrap();
+    assert_eq!(world.result(&spec).await.verdict, Verdict::Ok);
+    worker.end(Shutdown::Drain).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_gets_a_clear_answer() {
     let world = World::new();
@@ -206,7 +222,9 @@ async fn a_pointer_is_not_always_a_job() {
 
     // The same pointer a second time.
     world.point(&last).await;
-    until("it is reported again", || world.reports(&last).len() == 4).await;
+    let ended = |news: &&News| **news == News::Ended;
+    let twice = || world.reports(&last).iter().filter(ended).count() == 2;
+    until("it is reported again", twice).await;
     assert_eq!(world.calls().len(), 3);
     worker.end(Shutdown::Drain).await;
 }

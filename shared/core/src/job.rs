@@ -255,6 +255,16 @@ pub struct JobResult {
     pub tool_ms: u64,
     /// `Terraform v1.11.4`, as the tool names itself.
     pub tool_version: Option<String>,
+    /// Steps that its worker began, in order. One that was soon passed was not reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub began: Vec<Began>,
+}
+
+/// When a step began, by its worker's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    pub step: Step,
+    pub at: UnixMs,
 }
 
 impl JobResult {
@@ -278,6 +288,7 @@ impl JobResult {
             ended_at: at,
             tool_ms: 0,
             tool_version: None,
+            began: Vec::new(),
         }
     }
 }

@@ -5,8 +5,8 @@ use super::super::head::StackHead;
 use super::*;
 use crate::definition::{StackDef, fixture};
 use crate::event::{StackEnvelope, StackEvent};
-use crate::job::{Delta, JobId, JobResult, News, Phase, PlanRef, Report, Step, Verdict};
-use crate::run::{Commit, NewRun, Run};
+use crate::job::{Began, Delta, JobId, JobResult, News, Phase, PlanRef, Report, Step, Verdict};
+use crate::run::{Commit, NewRun, Run, StateName};
 use crate::time::MINUTE_MS;
 
 const RUN: &str = "run-1";
@@ -140,6 +140,61 @@ fn result(job: &JobId, verdict: Verdict) -> JobResult {
         changes: true,
         plan: (job.phase == Phase::Plan).then_some(plan),
         ..JobResult::blank(job, &"s".into(), verdict, NOW)
+    }
+}
+
+/// What was reported in time, and what the result tells of when steps began (seconds from the start,
+/// told in the tenth): the history is the same, and nothing lies in the future or out of order.
+#[test]
+fn a_step_that_nobody_reported_stands_in_the_history() {
+    use StateName::{Initializing, Planning, Preparing, Queued, Ready, Unconfirmed};
+    let whole = vec![Queued, Ready, Initializing, Planning, Unconfirmed];
+    for (reported, began, states, began_s) in [
+        (vec![], vec![(Step::Initializing, 1), (Step::Planning, 2)], whole.clone(), vec![1, 2]),
+        (vec![Step::Initializing], vec![(Step::Planning, 2)], whole.clone(), vec![0, 2]),
+        (
+            vec![Step::Initializing, Step::Planning],
+            vec![(Step::Initializing, 1), (Step::Planning, 2)],
+            whole.clone(),
+            vec![0, 0],
+        ),
+        // What was passed over in time is not put in afterwards.
+        (
+            vec![Step::Planning],
+            vec![(Step::Initializing, 1), (Step::Planning, 2)],
+            vec![Queued, Ready, Planning, Unconfirmed],
+            vec![0],
+        ),
+        // A clock that is ahead.
+        (
+            vec![],
+            vec![(Step::Preparing, 3), (Step::Planning, 99)],
+            vec![Queued, Ready, Preparing, Planning, Unconfirmed],
+            vec![3, 10],
+        ),
+        (vec![], vec![], vec![Queued, Ready, Unconfirmed], vec![]),
+    ] {
+        let mut stack = Stack::new();
+        stack.queue(RUN, 2);
+        reported.iter().for_each(|step| stack.began(*step));
+        let after = |s: u64| UnixMs(NOW.0 + s * 1_000);
+        let job = stack.run().job().expect("a job");
+        let begin = |(step, s): &(Step, u64)| Began { step: *step, at: after(*s) };
+        let told = JobResult {
+            worker: Some("w".into()),
+            began: began.iter().map(begin).collect(),
+            ..result(&job, Verdict::Ok)
+        };
+        stack.facts.results.insert(job.clone(), told);
+        stack.now = after(10);
+        let news = News::Ended;
+        let report = Report { job, stack: "s".into(), worker: "w".into(), at: NOW, news };
+        stack.take(StackEvent::Report { report });
+        let history = stack.run().history;
+        let case = format!("{reported:?} {began:?}");
+        assert_eq!(history.iter().map(|line| line.state).collect::<Vec<_>>(), states, "{case}");
+        let ats: Vec<u64> = history.iter().map(|line| (line.at.0 - NOW.0) / 1_000).collect();
+        assert_eq!(ats[2..ats.len() - 1], began_s, "{case}");
     }
 }
 

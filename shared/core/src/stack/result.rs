@@ -4,8 +4,8 @@ use super::head::{Answer, StackOutputs};
 use crate::audit::AuditEntry;
 use crate::effect::Effect;
 use crate::id::{Digest, EventId, derive};
-use crate::job::{Delta, JobResult, Outputs, Phase, PlanRef, Verdict};
-use crate::run::{Event, FailReason, Planned, RunType, gate};
+use crate::job::{Began, Delta, JobResult, Outputs, Phase, PlanRef, Verdict};
+use crate::run::{Event, FailReason, Planned, RunType, State, gate};
 use std::collections::BTreeSet;
 
 impl Turn<'_> {
@@ -30,6 +30,7 @@ impl Turn<'_> {
             Verdict::Lost { cause } => Event::Lost { job, cause: cause.clone() },
             Verdict::Cancelled => Event::Withdrawn { job },
         };
+        self.note_steps(result);
         self.note_facts(result);
         self.audit_loss(result);
         if result.verdict == Verdict::Ok {
@@ -58,6 +59,26 @@ impl Turn<'_> {
             note: Some(cause.clone()),
         };
         self.owe(Effect::Audit { entry: Box::new(entry) });
+    }
+
+    /// Steps that were passed before anybody reported them: the history is whole all the same.
+    fn note_steps(&mut self, result: &JobResult) {
+        let now = self.now;
+        let (Some(worker), Some(run)) = (&result.worker, self.head.run_mut(&result.job.run)) else {
+            return;
+        };
+        for Began { step, at } in &result.began {
+            // A cancel that lost against the claim is the end's own business.
+            if matches!(run.state, State::Canceling { .. }) {
+                return;
+            }
+            let (job, worker) = ((&result.job).into(), worker.clone());
+            let began = Event::Began { job, worker, step: *step };
+            // Refused where it is known; and no step comes before what it follows, nor later than now.
+            if run.step(&began, (*at).max(run.since).min(now)).is_ok() {
+                self.changed = true;
+            }
+        }
     }
 
     /// What the run keeps of a result, whatever follows.
