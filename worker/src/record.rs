@@ -10,7 +10,8 @@ use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::instance::{Instance, Refused};
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
-use windlass_ports::{Change, Docs, Fault, cas};
+use windlass_ports::cas::{self, At, CAS_ATTEMPTS_MAX};
+use windlass_ports::{Change, Docs, Fault};
 
 /// Makes write ids that no other write has: by process, by count.
 #[derive(Debug)]
@@ -59,7 +60,9 @@ pub(crate) struct Record {
     pub pool: PoolId,
     epoch: AtomicU64,
     renewed: Mutex<Duration>,
-    swapping: tokio::sync::Mutex<()>,
+    /// One swap at a time. What the last one left, and where, which saves the next its read: who else
+    /// writes the record (a drain, a void) moves it, and then it is read.
+    known: tokio::sync::Mutex<Option<(At, Instance)>>,
 }
 
 impl Record {
@@ -70,7 +73,7 @@ impl Record {
             pool,
             epoch: AtomicU64::new(0),
             renewed: Mutex::new(moment()),
-            swapping: tokio::sync::Mutex::new(()),
+            known: tokio::sync::Mutex::default(),
         }
     }
 
@@ -101,7 +104,8 @@ impl Record {
         write_id: &str,
         (slots, version, now): (usize, &str, UnixMs),
     ) -> Result<Instance, SwapError> {
-        let _one = self.swapping.lock().await;
+        let mut known = self.known.lock().await;
+        *known = None;
         let sent = moment();
         let pid = Some(std::process::id());
         let instance = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
@@ -124,19 +128,36 @@ impl Record {
         write_id: &str,
         decide: impl Fn(&Instance, u64) -> Result<Instance, Refused> + Send + Sync,
     ) -> Result<Instance, SwapError> {
-        let _one = self.swapping.lock().await;
+        let mut known = self.known.lock().await;
         let (epoch, sent) = (self.epoch(), moment());
-        let answer = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
+        for _ in 0..=CAS_ATTEMPTS_MAX {
+            // Taken: a swap whose outcome is unknown leaves nothing known.
+            let (before, read) = match known.take() {
+                Some(known) => (Some(known), false),
+                None => {
+                    let found = cas::load::<Instance>(docs, &self.key()).await?;
+                    (found.map(|found| (found.at(), found.value)), true)
+                }
+            };
             // A record that was removed is another's decision, like a void.
-            let decided = before.map_or(Err(Refused::OtherEpoch), |b| decide(b, epoch));
-            Ok(match decided {
-                Ok(next) => Change::Write(next.clone(), Ok(next)),
-                Err(refused) => Change::Keep(Err(refused)),
-            })
-        })
-        .await??;
-        self.landed(sent);
-        Ok(answer)
+            let Some((at, before)) = before else { return Err(Refused::OtherEpoch.into()) };
+            let next = match decide(&before, epoch) {
+                Ok(next) => next,
+                Err(refused) if read => {
+                    *known = Some((at, before));
+                    return Err(refused.into());
+                }
+                // Perhaps of what is not so any more.
+                Err(_) => continue,
+            };
+            if let Some(at) = cas::swap(docs, &self.key(), Some(&at), &next, write_id).await? {
+                *known = Some((at, next.clone()));
+                self.landed(sent);
+                return Ok(next);
+            }
+        }
+        let key = self.key();
+        Err(Fault::retryable(format!("{key} changed under every attempt to write it")).into())
     }
 }
 
@@ -146,7 +167,62 @@ mod tests {
     use windlass_core::fleet::OpId;
     use windlass_core::instance::{DrainedBy, Slot};
     use windlass_core::job::{Attempt, JobId, Phase};
-    use windlass_ports::fake::{FakeClock, MemDocs};
+    use windlass_ports::fake::{FakeClock, Faults, Faulty, MemDocs};
+
+    fn operator() -> DrainedBy {
+        DrainedBy::Operator("ann".to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_swap_reads_only_what_somebody_else_wrote() {
+        let faults = Faults::none();
+        let store = std::sync::Arc::new(MemDocs::new(FakeClock::at(UnixMs(1)).shared()));
+        let docs = Faulty::new(store.clone(), &faults);
+        let record = Record::new("w1".into(), "default".into());
+        let ids = WriteIds::new(&"w1".into(), UnixMs(1));
+        record.register(&docs, &ids.next(), (1, "0.1", UnixMs(1))).await.unwrap();
+        for (marked, calls) in [
+            (None, 2),
+            (None, 1),
+            // The put, its read-back, and then the load and the put that tell.
+            (Some(true), 4),
+            (None, 1),
+            (Some(false), 4),
+        ] {
+            if let Some(on) = marked {
+                let (key, id) = (record.key(), ids.next());
+                let marked = cas::update(&*store, &key, &id, |known: Option<&Instance>| {
+                    let known = known.expect("registered");
+                    let next = match on {
+                        true => known.drain(operator(), UnixMs(1)),
+                        false => known.undrain(&operator()),
+                    };
+                    Ok(Change::Write(next.unwrap(), ()))
+                });
+                marked.await.unwrap();
+            }
+            let before = faults.calls();
+            record.swap(&docs, &ids.next(), |i, epoch| i.renew(epoch)).await.unwrap();
+            assert_eq!(faults.calls() - before, calls, "{marked:?}");
+            let found = cas::load::<Instance>(&*store, &record.key()).await.unwrap().unwrap();
+            let kept = marked.is_none_or(|on| found.value.drain.is_some() == on);
+            assert!(kept, "{marked:?}");
+        }
+        // What it remembers would refuse this job; it is asked again.
+        let job = JobId { run: "r".into(), phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+        let before = cas::load::<Instance>(&*store, &record.key()).await.unwrap().unwrap();
+        let drained = before.value.drain(operator(), UnixMs(1)).unwrap();
+        let at = Some((&before.version, before.revision));
+        assert!(cas::commit(&*store, &record.key(), at, &drained, "a").await.unwrap());
+        let take = |i: &Instance, epoch: u64| i.take(epoch, &job);
+        let refused = record.swap(&docs, &ids.next(), take).await;
+        assert!(matches!(refused, Err(SwapError::Refused(Refused::Draining))));
+        let before = cas::load::<Instance>(&*store, &record.key()).await.unwrap().unwrap();
+        let at = Some((&before.version, before.revision));
+        let free = before.value.undrain(&operator()).unwrap();
+        assert!(cas::commit(&*store, &record.key(), at, &free, "b").await.unwrap());
+        record.swap(&docs, &ids.next(), take).await.unwrap();
+    }
 
     #[tokio::test]
     async fn swaps_renew_and_a_void_refuses_them() {

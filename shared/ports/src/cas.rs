@@ -43,6 +43,26 @@ pub async fn load<T: DeserializeOwned>(
     Ok(Some(Loaded { version, revision: stored.revision, age_ms, value: stored.value }))
 }
 
+/// Where a document stands: what it takes to swap it without reading it first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    pub version: Version,
+    pub revision: u64,
+}
+
+impl<T> Loaded<T> {
+    #[must_use]
+    pub fn at(&self) -> At {
+        At { version: self.version.clone(), revision: self.revision }
+    }
+
+    /// Of a projection that carries such a revision.
+    #[must_use]
+    pub fn raised(&self, revision_of: impl Fn(&T) -> u64) -> Raised {
+        Raised { at: self.at(), to: revision_of(&self.value) }
+    }
+}
+
 /// One conditional write of what was decided on `before`. `Ok(true)`: it landed, now or by our own
 /// earlier try; `Ok(false)`: somebody else was first. When the read-back fails too the answer stays
 /// unknown, which is retryable: never "not mine".
@@ -53,13 +73,25 @@ pub async fn commit<T: Serialize>(
     value: &T,
     write_id: &str,
 ) -> Result<bool, Fault> {
+    let before = before.map(|(version, revision)| At { version: version.clone(), revision });
+    Ok(swap(docs, key, before.as_ref(), value, write_id).await?.is_some())
+}
+
+/// As [`commit`], and says where the document stands now. None: somebody else was first.
+pub async fn swap<T: Serialize>(
+    docs: &dyn Docs,
+    key: &str,
+    before: Option<&At>,
+    value: &T,
+    write_id: &str,
+) -> Result<Option<At>, Fault> {
     let (expect, revision) = match before {
         None => (Expect::Absent, 1),
-        Some((version, revision)) => (Expect::At(version.clone()), revision + 1),
+        Some(at) => (Expect::At(at.version.clone()), at.revision + 1),
     };
     let body = encode(key, write_id, revision, value)?;
     match docs.put(key, expect, body).await {
-        Ok(_) => Ok(true),
+        Ok(version) => Ok(Some(At { version, revision })),
         Err(PutError::Fault(fault)) => Err(fault),
         Err(PutError::Conflict) => landed(docs, key, write_id, revision).await,
     }
@@ -87,7 +119,7 @@ where
             return Ok(reply);
         }
     }
-    Err(Fault::retryable(format!("{key} changed under {CAS_ATTEMPTS_MAX} attempts to write it")))
+    Err(moved(key))
 }
 
 /// Creates the document unless it exists: `None` if it was created (by this or an earlier try under
@@ -114,7 +146,7 @@ where
     Ok((stored.write_id != write_id).then_some(stored.value))
 }
 
-/// Writes a projection that carries `revision` unless a newer one is stored (rule A3).
+/// Writes a projection that carries a revision unless a newer one is stored (rule A3).
 pub async fn raise<T>(
     docs: &dyn Docs,
     key: &str,
@@ -125,24 +157,73 @@ pub async fn raise<T>(
 where
     T: Serialize + DeserializeOwned + Clone + Send + Sync,
 {
-    update(docs, key, write_id, |stored: Option<&T>| {
-        Ok(match stored {
-            Some(stored) if revision_of(stored) >= revision_of(value) => Change::Keep(()),
-            _ => Change::Write(value.clone(), ()),
-        })
-    })
-    .await
+    raise_from(docs, key, write_id, revision_of, value, None).await.map(drop)
 }
 
-async fn landed(docs: &dyn Docs, key: &str, write_id: &str, revision: u64) -> Result<bool, Fault> {
+/// A projection as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    pub at: At,
+    /// The revision that it carries.
+    pub to: u64,
+}
+
+/// As [`raise`], and says how the document stands then.
+///
+/// `known` is how it stood when it was last seen, `Some(None)` if it was not there. If that is older
+/// it is not read first; if it has moved since, it is.
+pub async fn raise_from<T>(
+    docs: &dyn Docs,
+    key: &str,
+    write_id: &str,
+    revision_of: impl Fn(&T) -> u64 + Send + Sync,
+    value: &T,
+    known: Option<Option<Raised>>,
+) -> Result<Raised, Fault>
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync,
+{
+    let to = revision_of(value);
+    let older = |before: &Option<Raised>| before.as_ref().is_none_or(|before| before.to < to);
+    if let Some(before) = known.filter(older) {
+        let at = before.map(|before| before.at);
+        if let Some(at) = swap(docs, key, at.as_ref(), value, write_id).await? {
+            return Ok(Raised { at, to });
+        }
+    }
+    for _ in 0..CAS_ATTEMPTS_MAX {
+        let before = load::<T>(docs, key).await?;
+        let before = before.map(|before| before.raised(&revision_of));
+        if let Some(newer) = before.as_ref().filter(|before| before.to >= to) {
+            return Ok(newer.clone());
+        }
+        let at = before.map(|before| before.at);
+        if let Some(at) = swap(docs, key, at.as_ref(), value, write_id).await? {
+            return Ok(Raised { at, to });
+        }
+    }
+    Err(moved(key))
+}
+
+fn moved(key: &str) -> Fault {
+    Fault::retryable(format!("{key} changed under {CAS_ATTEMPTS_MAX} attempts to write it"))
+}
+
+async fn landed(
+    docs: &dyn Docs,
+    key: &str,
+    write_id: &str,
+    revision: u64,
+) -> Result<Option<At>, Fault> {
     #[derive(Deserialize)]
     struct Mark {
         revision: u64,
         write_id: String,
     }
-    let Some(found) = docs.get(key).await? else { return Ok(false) };
+    let Some(found) = docs.get(key).await? else { return Ok(None) };
     let mark: Mark = decode(key, &found.body)?;
-    Ok(mark.write_id == write_id && mark.revision == revision)
+    let ours = mark.write_id == write_id && mark.revision == revision;
+    Ok(ours.then_some(At { version: found.version, revision }))
 }
 
 fn decode<T: DeserializeOwned>(key: &str, body: &[u8]) -> Result<T, Fault> {
@@ -300,6 +381,57 @@ mod tests {
         }
         let (_, revision) = stored(&docs).await.unwrap();
         assert_eq!(revision, 2, "what is not newer is not written");
+    }
+
+    /// What is known of where a document stands saves the read, and is only ever a hint: (known,
+    /// stored, raised to, calls, then stored).
+    #[tokio::test]
+    async fn raise_reads_only_what_has_moved() {
+        enum Known {
+            Nothing,
+            Absent,
+            Right,
+            Moved,
+        }
+        use Known::{Absent, Moved, Nothing, Right};
+        for (known, before, value, calls, expected) in [
+            (Nothing, None, 1, 2, 1),
+            (Absent, None, 1, 1, 1),
+            (Nothing, Some(1), 2, 2, 2),
+            (Right, Some(1), 2, 1, 2),
+            // Not newer than what is known: it is looked at, and left.
+            (Right, Some(3), 2, 1, 3),
+            (Right, Some(2), 2, 1, 2),
+            // The put, its read-back, and the load that tells that nothing is to be written …
+            (Moved, Some(3), 2, 3, 3),
+            // … or that it is.
+            (Moved, Some(1), 2, 4, 2),
+            (Absent, Some(3), 2, 3, 3),
+        ] {
+            let faults = Faults::none();
+            let docs = faulty(&faults);
+            let mut at = None;
+            if let Some(before) = before {
+                let first = raise_from(&docs, KEY, "w1", |n: &u64| *n, &0, Some(None)).await;
+                let first = first.unwrap();
+                let to = Some(Some(first.clone()));
+                let second = raise_from(&docs, KEY, "w2", |n: &u64| *n, &before, to).await;
+                at = Some((first, second.unwrap()));
+            }
+            let known = match (known, at) {
+                (Nothing, _) => None,
+                (Right, Some((_, second))) => Some(Some(second)),
+                (Moved, Some((first, _))) => Some(Some(first)),
+                (Absent | Right | Moved, _) => Some(None),
+            };
+            let made = faults.calls();
+            let at = raise_from(&docs, KEY, "w3", |n: &u64| *n, &value, known).await.unwrap();
+            let case = format!("{before:?} to {value}");
+            assert_eq!(faults.calls() - made, calls, "{case}");
+            let found = load::<u64>(&docs, KEY).await.unwrap().unwrap();
+            assert_eq!(Raised { at: found.at(), to: found.value }, at, "{case}");
+            assert_eq!(found.value, expected, "{case}");
+        }
     }
 
     #[tokio::test]
