@@ -160,7 +160,7 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             cas::create(&*deps.docs, &key, &deps.write_ids.next(), &**entry).await?;
             Ok(())
         }
-        Effect::CleanUp { run } => clean_up(deps, run).await,
+        Effect::CleanUp { run, plans } => clean_up(deps, run, plans).await,
         // Told in a stage of its own, when all else is done.
         Effect::SetStatus { .. } => Ok(()),
     }
@@ -270,9 +270,13 @@ async fn leave_place(deps: &Deps, head: &StackHead, key: &str, minute: u64) -> R
     }
 }
 
-async fn clean_up(deps: &Deps, run: &RunId) -> Result<(), Fault> {
-    let prefix = format!("plans/{run}/");
-    for key in deps.blobs.list(&prefix, None, 1_000).await? {
+/// Each attempt's archive has a name that is known, so nothing is listed.
+async fn clean_up(deps: &Deps, run: &RunId, plans: &[JobId]) -> Result<(), Fault> {
+    let keys = match plans {
+        [] => deps.blobs.list(&format!("plans/{run}/"), None, 1_000).await?,
+        plans => plans.iter().map(keys::plan_archive).collect(),
+    };
+    for key in keys {
         deps.blobs.delete(&key).await?;
     }
     Ok(())

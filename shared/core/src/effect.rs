@@ -93,9 +93,12 @@ pub enum Effect {
     Audit {
         entry: Box<AuditEntry>,
     },
-    /// Delete what only the run needed: plan archives.
+    /// Delete what only the run needed: the plan archives of these attempts.
     CleanUp {
         run: RunId,
+        /// None named: all that lie there.
+        #[serde(default)]
+        plans: Vec<JobId>,
     },
     /// Tell how a run stands at its commit. A newer one for the same commit takes its place.
     SetStatus {

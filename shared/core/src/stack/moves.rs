@@ -4,7 +4,7 @@ use super::head::{Answer, Defined, LastRun};
 use crate::effect::Effect;
 use crate::event::{RepoEnvelope, RepoEvent, StackEnvelope, StackEvent};
 use crate::id::{EventId, RunId, derive};
-use crate::job::Control;
+use crate::job::{Control, JobId, Phase};
 use crate::rollout::Outcome;
 use crate::run::{Event, FailReason, Refused, Run, RunType, SkipReason, State, StateName};
 use crate::status::Status;
@@ -100,7 +100,11 @@ impl Turn<'_> {
         self.project(&mut run);
         self.tell_children(&run, &outcome(&run));
         if started {
-            self.owe(Effect::CleanUp { run: run.id().clone() });
+            let plans = run.jobs.iter().filter(|job| job.phase == Phase::Plan);
+            let plans: Vec<JobId> = plans.cloned().collect();
+            if !plans.is_empty() {
+                self.owe(Effect::CleanUp { run: run.id().clone(), plans });
+            }
         }
         if self.is_administrative() {
             self.settle_definitions(&run);
