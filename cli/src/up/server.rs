@@ -164,6 +164,7 @@ impl Server {
             write_ids: Arc::new(WriteIds::new(random_hex(8)?)),
             repositories: Arc::new(repositories.clone()),
             wake: Arc::new(Notify::new()),
+            warm: Arc::default(),
         };
         let authority = Authority::open(&layout.worker_secret(), house.docs.clone())
             .map_err(|e| Failure::missing(format!("the workers' secret: {e}")).because(e))?;

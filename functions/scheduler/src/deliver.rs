@@ -9,26 +9,44 @@ use std::collections::BTreeSet;
 use windlass_core::drift::Place;
 use windlass_core::effect::{Effect, Entry, Stage};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
-use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, derive};
+use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, StackId, derive};
 use windlass_core::job::{Claim, Class, JobId, JobSpec, Pointer};
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_core::rollout::Rollout;
 use windlass_core::run::Run;
-use windlass_core::stack::StackHead;
+use windlass_core::stack::{StackHead, StackOutputs};
 use windlass_core::summary::Summary;
-use windlass_ports::cas;
+use windlass_ports::cas::{self, At, Raised};
 use windlass_ports::{Change, Fault, Outgoing, PutError};
 
-pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Result<(), Fault> {
-    let mut done = deliver(deps, &head.outbox, Some(head)).await;
-    let Told { done: told, refused } = statuses::tell(deps, head).await;
+/// `at` is where this head stands in the store. After a report of a step that only passes, what was
+/// delivered is left on the list for the next commit, if it is nothing but projections: the worker
+/// reports again, or the tick comes, and another process that delivers them first changes nothing.
+/// A message delivered again is dearer than the swap.
+pub(crate) async fn stack_outbox(
+    deps: &Deps,
+    key: &str,
+    (at, head): (At, StackHead),
+    passing: bool,
+) -> Result<(), Fault> {
+    let mut done = deliver(deps, &head.outbox, Some(&head)).await;
+    let Told { done: told, refused } = statuses::tell(deps, &head).await;
     done.extend(told);
-    let missing =
-        strike::<StackHead>(deps, key, (&done, &refused), |head| &mut head.outbox).await?;
-    for entry in head.outbox.iter().filter(|entry| missing.contains(&entry.id)) {
+    let (stack, outbox) = (head.stack.clone(), head.outbox.clone());
+    let facts = |entry: &Entry| entry.effect.stage() == Stage::Facts && done.contains(&entry.id);
+    if passing && outbox.iter().all(facts) {
+        deps.warm.remember(at, StackHead { outbox: vec![], ..head });
+        return Ok(());
+    }
+    let list: List<StackHead> = |head| &mut head.outbox;
+    let (left, missing) = strike(deps, key, (at, head), (&done, &refused), list).await?;
+    if let Some((at, head)) = left {
+        deps.warm.remember(at, head);
+    }
+    for entry in outbox.iter().filter(|entry| missing.contains(&entry.id)) {
         if let Effect::SetStatus { status } = &entry.effect
-            && let Err(fault) = statuses::overtaken(deps, &head.stack, status).await
+            && let Err(fault) = statuses::overtaken(deps, &stack, status).await
         {
             tracing::warn!(effect_id = %entry.id, error = fault.chain(), "not told anew");
         }
@@ -36,10 +54,14 @@ pub(crate) async fn stack_outbox(deps: &Deps, key: &str, head: &StackHead) -> Re
     Ok(())
 }
 
-pub(crate) async fn repo_outbox(deps: &Deps, key: &str, head: &RepoHead) -> Result<(), Fault> {
+pub(crate) async fn repo_outbox(
+    deps: &Deps,
+    key: &str,
+    (at, head): (At, RepoHead),
+) -> Result<(), Fault> {
     let done = deliver(deps, &head.outbox, None).await;
-    let none = BTreeSet::new();
-    strike::<RepoHead>(deps, key, (&done, &none), |head| &mut head.outbox).await?;
+    let list: List<RepoHead> = |head| &mut head.outbox;
+    strike(deps, key, (at, head), (&done, &BTreeSet::new()), list).await?;
     Ok(())
 }
 
@@ -73,24 +95,50 @@ async fn deliver(deps: &Deps, outbox: &[Entry], head: Option<&StackHead>) -> BTr
     done
 }
 
-/// Takes exactly the delivered ids off the list and counts the refused ones. One try: who loses it
-/// leaves them (rule A2). Returns those delivered that somebody else had taken off already.
+/// Where a head keeps what it owes.
+type List<T> = fn(&mut T) -> &mut Vec<Entry>;
+
+/// Takes exactly the delivered ids off the list and counts the refused ones, from where the head
+/// stood when they were delivered. If it has moved, once more from where it is: who loses that too
+/// leaves them (rule A2). Returns the head, if this was the last to write it, and those delivered
+/// that somebody else had taken off already.
 async fn strike<T>(
     deps: &Deps,
     key: &str,
+    (at, mut head): (At, T),
     (done, refused): (&BTreeSet<EffectId>, &BTreeSet<EffectId>),
-    outbox: fn(&mut T) -> &mut Vec<Entry>,
-) -> Result<BTreeSet<EffectId>, Fault>
+    list: List<T>,
+) -> Result<(Option<(At, T)>, BTreeSet<EffectId>), Fault>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
 {
-    let mut missing = done.clone();
     if done.is_empty() && refused.is_empty() {
-        return Ok(missing);
+        return Ok((Some((at, head)), BTreeSet::new()));
     }
-    let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else { return Ok(missing) };
-    let list = outbox(&mut found.value);
-    let mut changed = false;
+    let (mut missing, _) = take_off(list(&mut head), done, refused);
+    let write_id = deps.write_ids.next();
+    if let Some(at) = cas::swap(&*deps.docs, key, Some(&at), &head, &write_id).await? {
+        return Ok((Some((at, head)), missing));
+    }
+    let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else {
+        return Ok((None, done.clone()));
+    };
+    let changed;
+    (missing, changed) = take_off(list(&mut found.value), done, refused);
+    if changed {
+        let write_id = deps.write_ids.next();
+        cas::swap(&*deps.docs, key, Some(&found.at()), &found.value, &write_id).await?;
+    }
+    Ok((None, missing))
+}
+
+/// Returns the delivered ones that were not on the list, and whether the list changed.
+fn take_off(
+    list: &mut Vec<Entry>,
+    done: &BTreeSet<EffectId>,
+    refused: &BTreeSet<EffectId>,
+) -> (BTreeSet<EffectId>, bool) {
+    let (mut missing, mut changed) = (done.clone(), false);
     list.retain_mut(|entry| {
         let struck = missing.remove(&entry.id);
         let counted = refused.contains(&entry.id);
@@ -98,26 +146,15 @@ where
         changed |= struck || counted;
         !struck
     });
-    if changed {
-        let at = Some((&found.version, found.revision));
-        cas::commit(&*deps.docs, key, at, &found.value, &deps.write_ids.next()).await?;
-    }
-    Ok(missing)
+    (missing, changed)
 }
 
 async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(), Fault> {
     match effect {
         Effect::PutOutputs { outputs } => {
             let key = keys::stack_outputs(&outputs.stack);
-            let write_id = deps.write_ids.next();
-            cas::raise(
-                &*deps.docs,
-                &key,
-                &write_id,
-                |o: &windlass_core::stack::StackOutputs| o.head_revision,
-                &**outputs,
-            )
-            .await
+            let revision_of = |outputs: &StackOutputs| outputs.head_revision;
+            project(deps, (&outputs.stack, key), revision_of, &**outputs, None).await
         }
         Effect::PutRun { run } => put_run(deps, run).await,
         Effect::PutSummary => match head {
@@ -179,18 +216,31 @@ pub(crate) async fn send(deps: &Deps, intent: Intent) -> Result<(), Fault> {
     deps.queues.send(keys::INTENTS, message).await
 }
 
+/// The line under `stack-runs/` comes before the document: whoever finds this one need not look for
+/// that one.
 async fn put_run(deps: &Deps, run: &Run) -> Result<(), Fault> {
-    let marker = keys::stack_run(&run.stack, run.id());
-    if deps.docs.get(&marker).await?.is_none() {
+    let (key, revision_of) = (keys::run(run.id()), |run: &Run| run.head_revision);
+    let known = match deps.warm.projection(&run.stack, &key) {
+        Some(known) => Some(known),
+        None => cas::load::<Run>(&*deps.docs, &key).await?.map(|found| found.raised(revision_of)),
+    };
+    if known.is_none() {
+        let marker = keys::stack_run(&run.stack, run.id());
         cas::create(&*deps.docs, &marker, &deps.write_ids.next(), run.id()).await?;
     }
-    let write_id = deps.write_ids.next();
-    let revision = |run: &Run| run.head_revision;
-    cas::raise(&*deps.docs, &keys::run(run.id()), &write_id, revision, run).await
+    project(deps, (&run.stack, key), revision_of, run, Some(known)).await
 }
 
 async fn put_summary(deps: &Deps, head: &StackHead) -> Result<(), Fault> {
-    cas::update(&*deps.docs, &keys::summary(&head.stack), &deps.write_ids.next(), |stored| {
+    let key = keys::summary(&head.stack);
+    // What is left of a stack that is gone is made from what was stored last.
+    if head.defined.def().is_some()
+        && let Some(summary) = Summary::of(head, None)
+    {
+        let revision_of = |summary: &Summary| summary.head_revision;
+        return project(deps, (&head.stack, key), revision_of, &summary, None).await;
+    }
+    cas::update(&*deps.docs, &key, &deps.write_ids.next(), |stored| {
         let stored: Option<&Summary> = stored;
         Ok(match Summary::of(head, stored) {
             Some(next) if stored.is_none_or(|s| s.head_revision < next.head_revision) => {
@@ -200,6 +250,25 @@ async fn put_summary(deps: &Deps, head: &StackHead) -> Result<(), Fault> {
         })
     })
     .await
+}
+
+/// Writes it upward (rule A3), from where this process left it if nobody wrote the head since. `known` is what the caller
+/// has just seen; `Some(None)`: that it is not there.
+async fn project<T>(
+    deps: &Deps,
+    (stack, key): (&StackId, String),
+    revision_of: impl Fn(&T) -> u64 + Send + Sync,
+    value: &T,
+    known: Option<Option<Raised>>,
+) -> Result<(), Fault>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + Clone + Send + Sync,
+{
+    let known = known.or_else(|| deps.warm.projection(stack, &key).map(Some));
+    let (docs, write_id) = (&*deps.docs, deps.write_ids.next());
+    let raised = cas::raise_from(docs, &key, &write_id, revision_of, value, known).await?;
+    deps.warm.remember_projection(stack, key, raised);
+    Ok(())
 }
 
 /// The plan of the whole rollout is stored before the first message goes out; a second delivery

@@ -20,6 +20,7 @@ mod repo;
 mod stack;
 mod statuses;
 mod tick;
+mod warm;
 
 pub use control::{
     CONTROL_INSTANCE, resume as resume_control, serve as serve_control,
@@ -31,6 +32,7 @@ pub use presence::DocPresence;
 pub use repo::event as repo_event;
 pub use stack::event as stack_event;
 pub use tick::{REDRIVE_MINUTES, nudge, nudge_open, tick};
+pub use warm::Warm;
 pub use windlass_ports::WriteIds;
 
 use std::sync::Arc;
@@ -65,4 +67,6 @@ pub struct Deps {
     pub repositories: Arc<Vec<Repository>>,
     /// Told after each commit: whoever waits for an answer looks again.
     pub wake: Arc<tokio::sync::Notify>,
+    /// What this process knows of documents without reading them.
+    pub warm: Arc<Warm>,
 }

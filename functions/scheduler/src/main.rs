@@ -35,6 +35,7 @@ async fn main() -> Result<(), Error> {
         write_ids: Arc::new(write_ids()?),
         repositories: config.served(),
         wake: Arc::default(),
+        warm: Arc::default(),
     };
     let store = &config.store;
     run(async |event, turn| invocation::handle(&deps, store, event, turn).await).await

@@ -7,7 +7,7 @@ use windlass_core::repo::{RepoFacts, RepoHead, decide, wants};
 use windlass_core::run::Run;
 use windlass_core::stack::Answer;
 use windlass_ports::Fault;
-use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX};
+use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX, Loaded};
 
 /// Handles one event to its end; as [`crate::stack_event`].
 ///
@@ -22,7 +22,7 @@ pub async fn event(deps: &Deps, envelope: &RepoEnvelope) -> Result<Answer, Fault
     let (key, group) = (keys::repo(&envelope.repo), keys::repo_group(&envelope.repo));
     for _ in 0..CAS_ATTEMPTS_MAX {
         let before = cas::load::<RepoHead>(&*deps.docs, &key).await?;
-        let at = before.as_ref().map(|found| (found.version.clone(), found.revision));
+        let mut at = before.as_ref().map(Loaded::at);
         let mut head = before.map_or_else(
             || RepoHead::new(&envelope.repo, &repository.default_branch),
             |found| found.value,
@@ -43,14 +43,17 @@ pub async fn event(deps: &Deps, envelope: &RepoEnvelope) -> Result<Answer, Fault
             if let Some(minute) = decision.head.due_minute.filter(|m| woken || filed != Some(*m)) {
                 tick::file(deps, minute, &group).await?;
             }
-            let at = at.as_ref().map(|(version, revision)| (version, *revision));
             let write_id = deps.write_ids.next();
-            if !cas::commit(&*deps.docs, &key, at, &decision.head, &write_id).await? {
+            let docs = &*deps.docs;
+            at = cas::swap(docs, &key, at.as_ref(), &decision.head, &write_id).await?;
+            if at.is_none() {
                 continue;
             }
             deps.wake.notify_waiters();
         }
-        deliver::repo_outbox(deps, &key, &decision.head).await?;
+        if let Some(at) = at {
+            deliver::repo_outbox(deps, &key, (at, decision.head)).await?;
+        }
         return Ok(decision.answer);
     }
     Err(Fault::retryable(format!("{key} changed under every attempt to write it")))

@@ -1,10 +1,11 @@
 //! One event of one stack: load, decide, commit, act.
 use crate::{Deps, deliver, facts, tick};
 use windlass_core::event::{HOPS_MAX, StackEnvelope, StackEvent};
+use windlass_core::job::News;
 use windlass_core::keys;
 use windlass_core::stack::{Answer, StackHead, decide, wants};
 use windlass_ports::Fault;
-use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX};
+use windlass_ports::cas::{self, CAS_ATTEMPTS_MAX, Loaded};
 
 /// Handles one event to its end. An answer means that it is decided and committed; effects that
 /// failed are listed in the head and come back with the next event or the tick.
@@ -19,7 +20,8 @@ pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Faul
     let (key, group) = (keys::head(&envelope.stack), keys::stack_group(&envelope.stack));
     for _ in 0..CAS_ATTEMPTS_MAX {
         let before = cas::load::<StackHead>(&*deps.docs, &key).await?;
-        let at = before.as_ref().map(|found| (found.version.clone(), found.revision));
+        let before = before.map(|found| deps.warm.recall(found));
+        let mut at = before.as_ref().map(Loaded::at);
         let head = before.map_or_else(|| StackHead::new(&envelope.stack), |found| found.value);
         let filed = head.due_minute;
         let facts = facts::load(deps, &wants(&head, envelope)).await?;
@@ -35,14 +37,19 @@ pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Faul
             if let Some(minute) = decision.head.due_minute.filter(|m| woken || filed != Some(*m)) {
                 tick::file(deps, minute, &group).await?;
             }
-            let at = at.as_ref().map(|(version, revision)| (version, *revision));
             let write_id = deps.write_ids.next();
-            if !cas::commit(&*deps.docs, &key, at, &decision.head, &write_id).await? {
+            let docs = &*deps.docs;
+            at = cas::swap(docs, &key, at.as_ref(), &decision.head, &write_id).await?;
+            if at.is_none() {
                 continue;
             }
             deps.wake.notify_waiters();
         }
-        deliver::stack_outbox(deps, &key, &decision.head).await?;
+        if let Some(at) = at {
+            let passing = matches!(&envelope.event, StackEvent::Report { report }
+                if matches!(report.news, News::Began(_)));
+            deliver::stack_outbox(deps, &key, (at, decision.head), passing).await?;
+        }
         return Ok(decision.answer);
     }
     Err(Fault::retryable(format!("{key} changed under every attempt to write it")))

@@ -110,6 +110,7 @@ impl World {
         let states = Arc::new(States::default());
         let wake = Arc::new(tokio::sync::Notify::new());
         let sched = scheduler::Deps {
+            warm: Arc::default(),
             docs: docs.clone(),
             queues: queues.clone(),
             blobs: blobs.clone(),

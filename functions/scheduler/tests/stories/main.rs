@@ -14,4 +14,5 @@ mod scenarios;
 mod simulation;
 mod statuses;
 mod twice;
+mod warm;
 mod world;

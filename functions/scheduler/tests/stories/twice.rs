@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Every document, without what only counts writes, and every private note of an actor.
-fn documents(world: &World) -> BTreeMap<String, Value> {
+pub(crate) fn documents(world: &World) -> BTreeMap<String, Value> {
     let kept = |key: &str| !key.starts_with("pools/") && !key.starts_with("due/");
     let docs = world.docs.dump().into_iter().filter(|(key, _)| kept(key));
     docs.map(|(key, body)| {

@@ -76,7 +76,8 @@ impl World {
         };
         let write_ids = Arc::new(scheduler::WriteIds::new("other"));
         let docs: Arc<dyn Docs> = Arc::new(gate);
-        let deps = Deps { docs, queues: self.queues.clone(), write_ids, ..self.deps.clone() };
+        let (queues, warm) = (self.queues.clone(), Arc::default());
+        let deps = Deps { docs, queues, write_ids, warm, ..self.deps.clone() };
         let (reports, delivery) = (queue == keys::REPORTS, delivery.clone());
         let task = tokio::spawn(async move {
             match reports {

@@ -164,6 +164,7 @@ impl World {
                 default_branch: "main".to_owned(),
             }]),
             wake: Arc::new(tokio::sync::Notify::new()),
+            warm: Arc::default(),
         };
         World {
             deps,
@@ -208,6 +209,7 @@ impl World {
         self.processes += 1;
         self.deps.write_ids = Arc::new(WriteIds::new(format!("process-{}", self.processes)));
         self.deps.wake = Arc::new(tokio::sync::Notify::new());
+        self.deps.warm = Arc::default();
         scheduler::resume_control(&self.deps).await.expect("resumed");
     }
 
@@ -280,6 +282,8 @@ impl World {
             self.lose_strikes();
             let _ = self.decide(queue, &delivery).await;
             self.faults.revive();
+            // By another process, which knows nothing of what this one delivered.
+            self.deps.warm = Arc::default();
         }
         let fate = self.decide(queue, &delivery).await;
         self.settle_delivery(queue, &delivery, fate).await;
