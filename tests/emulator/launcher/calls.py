@@ -34,7 +34,7 @@ def of(environ, body):
     if service == "s3":
         return (caller, service, *of_s3(environ, query))
     form = parse_qs(body.decode("utf-8", "replace")) if body else parse_qs(query)
-    names = ("AutoScalingGroupName", "InstanceId", "QueueUrl", "Name")
+    names = ("AutoScalingGroupName", "AutoScalingGroupNames.member.1", "InstanceId", "InstanceId.1", "QueueUrl", "Name")
     resource = next((form[name][0] for name in names if name in form), "")
     return caller, service, form.get("Action", ["?"])[0], resource
 

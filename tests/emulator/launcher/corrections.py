@@ -7,8 +7,6 @@ import json
 import time
 from copy import deepcopy
 
-from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import AutoScalingBackend
 from moto.sqs import models as sqs
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 
@@ -117,18 +115,6 @@ def remember_dedup(original):
     return send
 
 
-def bounded_capacity(original):
-    def set_desired(self, name, desired):
-        group = self.autoscaling_groups[name]
-        if desired > group.max_size:
-            raise ValidationError(
-                f"New SetDesiredCapacity value {desired} is above max value {group.max_size} for the AutoScalingGroup."
-            )
-        return original(self, name, desired)
-
-    return set_desired
-
-
 def traced(header, body):
     """A trace that came with the request stays with the message, and with what it causes:
     docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-x-ray.html"""
@@ -146,4 +132,3 @@ def apply():
     sqs.Queue.delete_message = delete
     sqs.SQSBackend.change_message_visibility = change_visibility
     sqs.SQSBackend.send_message = remember_dedup(sqs.SQSBackend.send_message)
-    AutoScalingBackend.set_desired_capacity = bounded_capacity(AutoScalingBackend.set_desired_capacity)

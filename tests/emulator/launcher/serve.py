@@ -22,16 +22,19 @@ from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 import calls  # noqa: E402
 import corrections  # noqa: E402
 import faults  # noqa: E402
+import fleet  # noqa: E402
+import fleet_calls  # noqa: E402
 
 WAIT_SECONDS = 1.0
+STEP_SECONDS = 0.1
 moto = DomainDispatcherApplication(create_backend_app)
 turn = threading.Condition(threading.RLock())
-recorded, recording, rules = [], True, []
+recorded, recording, rules, roles = [], True, [], {}
 
 
 def control(environ, start_response, body):
     """`/_emulator/…`: what tests ask of the server itself."""
-    global recording, rules
+    global recording, rules, roles
     path, query = environ["PATH_INFO"].removeprefix("/_emulator/"), parse_qs(environ.get("QUERY_STRING", ""))
     answer = {}
     with turn:
@@ -44,6 +47,13 @@ def control(environ, start_response, body):
             recording = query.get("on", ["1"])[0] == "1"
         elif path == "faults" and environ["REQUEST_METHOD"] == "POST":
             rules = [faults.Rule(words) for words in json.loads(body or b"[]")]
+        elif path == "roles":
+            roles = json.loads(body or b"{}")
+        elif path == "fleet":
+            if environ["REQUEST_METHOD"] == "POST":
+                fleet.settings(json.loads(body or b"{}"))
+                turn.notify_all()
+            answer = fleet.told()
         elif path == "faults":
             answer = {"rules": [{**rule.words, "seen": rule.seen, "struck": rule.struck} for rule in rules]}
         elif path != "health":
@@ -140,12 +150,15 @@ def serve(environ, start_response):
     call = calls.of(environ, body)
     if call and call[2] in ("SendMessage", "SendMessageBatch"):
         body = corrections.traced(environ.get("HTTP_X_AMZN_TRACE_ID"), body)
-    struck = fail(call, "before")
+    refused = faults.refusal(call, roles) if call else None
+    struck = refused[0] if refused else fail(call, "before")
     if struck is None:
         if call and call[2] == "ReceiveMessage":
             status, headers, answer = receive(environ, body)
         else:
             with turn:
+                if call and call[1] in ("autoscaling", "ec2"):
+                    fleet.step()
                 status, headers, answer = handle(environ, body)
                 turn.notify_all()
         struck = fail(call, "after")
@@ -161,7 +174,7 @@ def serve(environ, start_response):
     if struck == 0:
         return cut(environ, start_response)
     if struck is not None:
-        return say(start_response, *faults.answer(call, struck))
+        return say(start_response, *(refused or faults.answer(call, struck)))
     start_response(status, framed(environ, headers, answer))
     return [answer]
 
@@ -187,12 +200,23 @@ class Handler(WSGIRequestHandler):
         pass
 
 
+def pass_time():
+    """Groups go on by themselves."""
+    while True:
+        time.sleep(STEP_SECONDS)
+        with turn:
+            if fleet.step():
+                turn.notify_all()
+
+
 def main():
     corrections.apply()
+    fleet_calls.apply()
     server = make_server("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0, serve, threaded=True, request_handler=Handler)
     server.daemon_threads = True
     print(server.server_port, flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=pass_time, daemon=True).start()
     # Whoever started us holds the other end.
     sys.stdin.buffer.read()
     os._exit(0)

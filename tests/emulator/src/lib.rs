@@ -6,14 +6,17 @@
 //!
 //! - [`Emulator`]: a running server; it ends with the value, or with this process.
 //! - [`fault`]: what may go wrong on purpose.
+//! - [`fleet`]: Auto Scaling groups that boot, wait for hooks and choose by themselves.
 //! - [`calls`]: what was asked, by whom.
 //! - [`venv`]: Python environments from pinned requirements, made once per machine.
 pub mod calls;
 pub mod fault;
+pub mod fleet;
 pub mod venv;
 
 pub use calls::{Call, Price};
 pub use fault::{Fault, When};
+pub use fleet::{End, Failing, Hook, Standing, Why};
 
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader};
@@ -104,6 +107,27 @@ impl Emulator {
     #[must_use]
     pub fn queue_url_prefix(&self, prefix: &str) -> String {
         format!("{}/{ACCOUNT}/{prefix}", self.endpoint)
+    }
+
+    /// One call of a service that speaks forms and XML (`ec2`, `autoscaling`), for what no adapter
+    /// does: its status and its answer. The signature is none; nobody looks at it.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub fn query(
+        &self,
+        caller: &str,
+        service: &str,
+        form: &[(&str, &str)],
+    ) -> Result<(u16, String)> {
+        let credential = format!("Credential={caller}/20260101/{REGION}/{service}/aws4_request");
+        let host = format!("{service}.{REGION}.amazonaws.com");
+        let request = self.agent.post(&self.endpoint).header("host", host);
+        let request =
+            request.header("authorization", format!("AWS4-HMAC-SHA256 {credential}, Signature=0"));
+        let mut answer = request.send_form(form.iter().copied()).context("the server is away")?;
+        let text = answer.body_mut().read_to_string().context("no text")?;
+        Ok((answer.status().as_u16(), text))
     }
 
     fn ask(&self, path: &str) -> Result<serde_json::Value> {
