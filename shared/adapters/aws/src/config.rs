@@ -1,10 +1,10 @@
 //! Region, credentials, endpoints, timeouts, retries.
-use crate::http;
+use crate::{Failure, http};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -39,7 +39,11 @@ pub enum AwsError {
 /// The client that [`Aws`] uses, for whoever finds the credentials for [`Aws::with_credentials`].
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
-    http::client(Duration::from_millis(CONNECT_MS))
+    http::client(connector())
+}
+
+fn connector() -> SharedHttpConnector {
+    http::connector(Duration::from_millis(CONNECT_MS))
 }
 
 /// How to reach AWS. Cheap to copy; all copies share one pool of connections.
@@ -49,7 +53,7 @@ pub struct Aws {
     credentials: SharedCredentialsProvider,
     /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, as they are set.
     endpoints: BTreeMap<String, String>,
-    http: SharedHttpClient,
+    connector: SharedHttpConnector,
     attempt_ms: u64,
 }
 
@@ -112,8 +116,8 @@ impl Aws {
         credentials: SharedCredentialsProvider,
         endpoints: BTreeMap<String, String>,
     ) -> Self {
-        let (region, http) = (Region::new(region), http_client());
-        Self { region, credentials, endpoints, http, attempt_ms: ATTEMPT_MS }
+        let (region, connector) = (Region::new(region), connector());
+        Self { region, credentials, endpoints, connector, attempt_ms: ATTEMPT_MS }
     }
 
     /// Another bound on one attempt than [`ATTEMPT_MS`].
@@ -130,11 +134,40 @@ impl Aws {
 
     /// Where requests for a service go instead of AWS: `AWS_ENDPOINT_URL_<SERVICE>`, else
     /// `AWS_ENDPOINT_URL`. A service is named as AWS's own tools name it there: `S3`, `SQS`, `SSM`,
-    /// `SECRETS_MANAGER`, `AUTO_SCALING`.
+    /// `SECRETS_MANAGER`, `AUTO_SCALING`, `EC2`.
     #[must_use]
     pub fn endpoint(&self, service: &str) -> Option<&str> {
         let own = self.endpoints.get(&format!("{ENDPOINT}_{service}"));
         own.or_else(|| self.endpoints.get(ENDPOINT)).map(String::as_str)
+    }
+
+    /// For calls that no SDK makes: the same pool of connections.
+    #[must_use]
+    pub fn connector(&self) -> &SharedHttpConnector {
+        &self.connector
+    }
+
+    /// For calls that no SDK signs.
+    ///
+    /// # Errors
+    /// When there are none, or no more.
+    pub async fn credentials(&self) -> Result<Credentials, Failure> {
+        let found = self.credentials.provide_credentials().await;
+        // What went wrong may quote what was found.
+        found.map_err(|_| Failure::no_answer("no credentials were found"))
+    }
+
+    /// The bound on one attempt.
+    #[must_use]
+    pub fn attempt(&self) -> Duration {
+        Duration::from_millis(self.attempt_ms)
+    }
+
+    /// The pause after so many failed attempts, for calls that no SDK makes again.
+    #[must_use]
+    pub fn pause(attempts: u32) -> Duration {
+        let doubled = BACKOFF_MS.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        Duration::from_millis(doubled.min(BACKOFF_MS_MAX))
     }
 
     /// What an SDK client of this service is built from.
@@ -151,7 +184,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(self.region.clone())
             .credentials_provider(self.credentials.clone())
-            .http_client(self.http.clone())
+            .http_client(http::client(self.connector.clone()))
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .timeout_config(self.timeouts(0))
             .retry_config(retry)

@@ -7,12 +7,13 @@ use windlass_ports::Fault;
 /// Codes that say the request itself can never succeed. Everything else may be mended from
 /// outside, a missing permission or queue included: a deployment that is not finished must not
 /// poison messages. What is retried in vain ends in the dead letters.
-const HOPELESS: [&str; 14] = [
+const HOPELESS: [&str; 16] = [
     "BatchRequestTooLong",
     "EntityTooLarge",
     "InvalidArgument",
     "InvalidAttributeName",
     "InvalidAttributeValue",
+    "InvalidInstanceID.Malformed",
     "InvalidMessageContents",
     "InvalidParameterException",
     "InvalidParameterValue",
@@ -21,8 +22,13 @@ const HOPELESS: [&str; 14] = [
     "MissingParameter",
     "ParameterPatternMismatchException",
     "UnsupportedOperation",
+    "ValidationError",
     "ValidationException",
 ];
+
+/// How the services say that a role lacks a permission.
+const DENIED: [&str; 4] =
+    ["AccessDenied", "AccessDeniedException", "AccessDeniedFault", "UnauthorizedOperation"];
 
 /// A failed call without anything of its request, or of a body that came back: both may hold
 /// secrets.
@@ -70,6 +76,29 @@ impl Failure {
         }
     }
 
+    /// An answer that no SDK has read.
+    #[must_use]
+    pub fn of_answer(
+        status: u16,
+        code: Option<String>,
+        words: Option<String>,
+        request_id: Option<String>,
+    ) -> Self {
+        Self { kind: Kind::Answered(status), code, words, request_id }
+    }
+
+    /// A call without an SDK that brought no answer, or none that can be read.
+    #[must_use]
+    pub fn no_answer(words: impl Into<String>) -> Self {
+        Self { kind: Kind::NoAnswer, code: None, words: Some(words.into()), request_id: None }
+    }
+
+    /// A call that could not be put together, or not be signed.
+    #[must_use]
+    pub fn unsendable() -> Self {
+        Self { kind: Kind::Unsendable, code: None, words: None, request_id: None }
+    }
+
     /// One entry of a batch that failed, by its own code and words.
     #[must_use]
     pub fn of_entry(code: &str, words: Option<&str>, is_ours: bool) -> Self {
@@ -97,6 +126,12 @@ impl Failure {
         })
     }
 
+    /// Whether the role lacks the permission.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.is(&DENIED)
+    }
+
     /// AWS's own sentence.
     #[must_use]
     pub fn words(&self) -> &str {
@@ -121,6 +156,16 @@ impl Failure {
         } else {
             Fault::poison_from(what, self)
         }
+    }
+
+    /// The same, with the action named as IAM names it where the role lacks it.
+    #[must_use]
+    pub fn fault_of(self, action: &str, what: &str) -> Fault {
+        if self.is_denied() {
+            let sentence = format!("{what}: the role needs the permission {action}");
+            return Fault::retryable_from(sentence, self);
+        }
+        self.fault(what)
     }
 
     /// The same without AWS's own words, which quote what they find wrong.
@@ -190,6 +235,9 @@ mod tests {
             (503, "ValidationException", true),
             (400, "SomethingNew", true),
             (400, "ValidationException", false),
+            (400, "ValidationError", false),
+            (400, "InvalidInstanceID.Malformed", false),
+            (400, "RequestLimitExceeded", true),
             (400, "InvalidParameterValue", false),
             (400, "InvalidMessageContents", false),
             (400, "AWS.SimpleQueueService.UnsupportedOperation", false),
@@ -203,6 +251,21 @@ mod tests {
         assert!(bare(Kind::NoAnswer).may_pass());
         assert!(bare(Kind::Answered(400)).may_pass());
         assert!(!bare(Kind::Unsendable).may_pass());
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        for (code, named) in [
+            ("AccessDenied", true),
+            ("AccessDeniedException", true),
+            ("UnauthorizedOperation", true),
+            ("Throttling", false),
+        ] {
+            let fault = answered(403, code).fault_of("ec2:DescribeInstances", "can't look");
+            assert!(fault.is_retryable());
+            let sentence = "can't look: the role needs the permission ec2:DescribeInstances; ";
+            assert_eq!(fault.chain().starts_with(sentence), named, "{code}");
+        }
     }
 
     #[test]

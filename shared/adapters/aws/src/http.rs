@@ -12,7 +12,12 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// An SDK client would otherwise build a connector of its own, and parse a hundred certificates
 /// again, when it is made and once more at its first request.
-pub(crate) fn client(connect: Duration) -> SharedHttpClient {
+pub(crate) fn client(connector: SharedHttpConnector) -> SharedHttpClient {
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// The pool itself.
+pub(crate) fn connector(connect: Duration) -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(connect).build();
     let connector = Connector::builder()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
@@ -21,6 +26,5 @@ pub(crate) fn client(connect: Duration) -> SharedHttpClient {
         .pool_idle_timeout(IDLE)
         .proxy_config(ProxyConfig::from_env())
         .build();
-    let connector = SharedHttpConnector::new(connector);
-    http_client_fn(move |_, _| connector.clone())
+    SharedHttpConnector::new(connector)
 }
