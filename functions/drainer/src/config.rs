@@ -4,6 +4,9 @@ use windlass_core::time::SECOND_MS;
 use windlass_lambda::fleet::Fleet;
 use windlass_lambda::{Configured, Vars, settings};
 
+const HOOK: &str = "WINDLASS_HOOK";
+/// What our module calls it, and Spacelift's.
+const HOOK_DEFAULT: &str = "DrainWorkerLifecycleHook";
 const HOOK_TIMEOUT: &str = "WINDLASS_HOOK_TIMEOUT";
 /// AWS's own bound.
 const HOOK_TIMEOUT_S_MAX: u64 = 7_200;
@@ -12,6 +15,8 @@ const HOOK_TIMEOUT_S_MAX: u64 = 7_200;
 pub struct Config {
     pub fleet: Fleet,
     pub bucket: String,
+    /// The lifecycle hook's name.
+    pub hook: String,
     pub timeout_ms: u64,
 }
 
@@ -26,6 +31,7 @@ impl Configured for Config {
         "SPACELIFT_CA_BUNDLE_SECRET_ARN",
         "SPACELIFT_WORKER_POOL_ID",
         settings::BUCKET,
+        HOOK,
         HOOK_TIMEOUT,
         settings::LOG,
         "WINDLASS_POOL",
@@ -48,7 +54,8 @@ impl Configured for Config {
                 )),
             }
         });
-        Self { fleet, bucket, timeout_ms }
+        let hook = vars.optional(HOOK).unwrap_or_else(|| HOOK_DEFAULT.to_owned());
+        Self { fleet, bucket, hook, timeout_ms }
     }
 }
 

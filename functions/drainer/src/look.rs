@@ -33,7 +33,7 @@ pub(crate) async fn look(deps: &Deps, notice: &Notice, seen: bool) -> Result<Loo
     if record.completed && !seen {
         return Ok(Looked::Over);
     }
-    record.completed = false;
+    let before = std::mem::take(&mut record.completed);
     let mut holder = deps.pool.holder(&notice.instance, now).await?;
     for _ in 0..DECISIONS_MAX {
         let decided = decide(&record, holder, now);
@@ -51,6 +51,14 @@ pub(crate) async fn look(deps: &Deps, notice: &Notice, seen: bool) -> Result<Loo
                 }
                 Step::Complete { because } => {
                     let looked = complete(deps, &record, *because, now).await?;
+                    if looked == Looked::Stuck && before {
+                        // Ours is completed: another hook of the group's holds it.
+                        return Ok(Looked::Over);
+                    }
+                    if looked == Looked::Stuck {
+                        let Notice { group, hook, instance, .. } = notice;
+                        tracing::error!(%instance, group, hook, count.Attention = 1, "a hook can't be completed");
+                    }
                     if looked == Looked::Completed {
                         record::keep(deps, &decided.record).await?;
                     }
@@ -117,12 +125,7 @@ async fn complete(
         match after_completion(Refusal::NoActiveAction { still_waits, by_token: by == By::Token }) {
             Then::Done => break,
             Then::AgainByInstance => by = By::Instance,
-            Then::Alarm => {
-                let (group, hook) = (&notice.group, &notice.hook);
-                let instance = &notice.instance;
-                tracing::error!(%instance, group, hook, count.Attention = 1, "a hook can't be completed");
-                return Ok(Looked::Stuck);
-            }
+            Then::Alarm => return Ok(Looked::Stuck),
         }
     }
     let instance = &notice.instance;

@@ -231,6 +231,13 @@ async fn s35_the_completion_is_refused() {
         None
     });
     assert_eq!(world.drains().await.expect("drained").stuck, 1);
+    // What we let go already, another hook holds: nobody need look.
+    let mut record = world.drain_record(&other).await.expect("on record");
+    record.completed = true;
+    let key = windlass_core::keys::drain(&crate::world::pool_id(), &other);
+    let write = |_: Option<&DrainRecord>| Ok(windlass_ports::Change::Write(record.clone(), ()));
+    windlass_ports::cas::update(&*world.docs, &key, "w", write).await.expect("stored");
+    assert_eq!(world.drains().await.expect("drained").stuck, 0);
     world.faults.revive();
     world.fleet.set_hook(Some(FakeHook { name: "drain".into(), timeout_ms: HOOK_MS }));
     assert_eq!(world.drains().await.expect("drained").completed, 1, "and tried again");
