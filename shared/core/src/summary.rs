@@ -1,8 +1,7 @@
 //! One small document per stack for lists, facets and search: a projection of its head.
 use crate::definition::DependsOn;
-use crate::id::{RepoName, SpaceId, StackId};
-use crate::run::Commit;
-use crate::run::StateName;
+use crate::id::{PoolId, RepoName, RunId, SpaceId, StackId};
+use crate::run::{Commit, Run, State, StateName};
 use crate::stack::{LastRun, Lock, StackHead};
 use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
@@ -32,8 +31,44 @@ pub struct Summary {
     /// How many resources have drifted, if any, and since when just these.
     #[serde(default)]
     pub drifted: Option<DriftBrief>,
+    /// Runs that have, or will have, a slot of a worker: what a pool's demand is counted from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<OpenJob>,
     /// False once it left the definitions.
     pub defined: bool,
+}
+
+/// A run with a job. Whether a worker has it already, the workers' own records say: they know first,
+/// and a summary is not written again for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenJob {
+    pub run: RunId,
+    pub pool: PoolId,
+    pub drift: bool,
+    /// Since when it could have been taken.
+    pub since: UnixMs,
+}
+
+impl OpenJob {
+    /// What can't be repeated wants no second slot once it was taken, whatever became of the first;
+    /// what is being cancelled wants none at all.
+    fn of(run: &Run, pool: &PoolId) -> Option<Self> {
+        let job = run.job()?;
+        let canceling = matches!(run.state, State::Canceling { .. });
+        if canceling || (run.state.held().is_some() && !job.phase.repeatable()) {
+            return None;
+        }
+        // A preview is ready as soon as it exists, and its states are in no summary.
+        let since = if run.new.kind.blocking() { run.since } else { run.created_at };
+        Some(Self { run: run.id().clone(), pool: pool.clone(), drift: run.new.drift, since })
+    }
+
+    /// All of a stack, in the order of its runs.
+    #[must_use]
+    pub fn all(head: &StackHead) -> Vec<Self> {
+        let Some(def) = head.defined.def() else { return vec![] };
+        head.open().filter_map(|run| Self::of(run, &def.worker_pool)).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +84,8 @@ impl Summary {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let Some(def) = head.defined.def() else {
             // Gone: what was known stays readable, marked as such.
-            let gone = Summary { head_revision: head.revision, defined: false, ..before?.clone() };
+            let (head_revision, jobs) = (head.revision, vec![]);
+            let gone = Summary { head_revision, jobs, defined: false, ..before?.clone() };
             return Some(gone);
         };
         Some(Summary {
@@ -75,6 +111,7 @@ impl Summary {
                 .found
                 .as_ref()
                 .map(|found| DriftBrief { count: found.drifted.count, since: found.since }),
+            jobs: OpenJob::all(head),
             defined: true,
         })
     }

@@ -270,16 +270,16 @@ struct FakeCrew(Arc<FakePool>);
 #[async_trait::async_trait]
 impl contract::pool::Crew for FakeCrew {
     async fn start(&self, machine: &InstanceId, slots: u32) -> bool {
-        self.0.register(machine, usize::try_from(slots).unwrap()).is_ok()
+        self.0.register(machine, slots as usize).is_ok()
     }
     async fn take(&self, machine: &InstanceId) -> bool {
         self.0.take(machine).is_ok()
     }
     async fn finish(&self, machine: &InstanceId) {
-        self.0.finish(machine).unwrap();
+        self.0.finish(machine).expect("a run");
     }
     async fn lose(&self, machine: &InstanceId) {
-        self.0.void(machine).unwrap();
+        self.0.void(machine).expect("registered");
     }
     async fn operate(&self, machine: &InstanceId, drains: bool) -> bool {
         self.0.operate(machine, drains).is_ok()

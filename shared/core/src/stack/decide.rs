@@ -8,6 +8,7 @@ use crate::id::{RunId, Sha};
 use crate::job::Report;
 use crate::rollout::Heard;
 use crate::run::{Event, NewRun, Run, RunType, StateName};
+use crate::summary::OpenJob;
 use crate::time::UnixMs;
 
 /// The next head, and what to tell whoever asked.
@@ -88,6 +89,8 @@ struct Listed {
     queued: usize,
     proposed: usize,
     drifted: Option<UnixMs>,
+    /// Runs that want a slot, or have one that they may want again.
+    jobs: usize,
 }
 
 impl Listed {
@@ -101,6 +104,7 @@ impl Listed {
             queued: head.queue.len(),
             proposed: head.proposed.len(),
             drifted: head.drift.found.as_ref().map(|found| found.since),
+            jobs: OpenJob::all(head).len(),
         }
     }
 }
