@@ -1,7 +1,7 @@
 //! What each machine is: exactly one standing, from everything that was seen of it.
 use super::{Alarm, Memory};
 use super::{
-    Draining, Lease, OpId, Place, Policy, SeenInstance, SeenWorker, Snapshot, Whereabouts,
+    Draining, Lease, Notice, OpId, Place, Policy, SeenInstance, SeenWorker, Snapshot, Whereabouts,
 };
 use crate::id::InstanceId;
 use crate::time::UnixMs;
@@ -39,6 +39,7 @@ pub enum Standing {
     /// Takes runs, and the provider says to leave it: no supply.
     Warned {
         busy: u32,
+        notice: Notice,
     },
     /// Not registered yet, and young enough.
     Booting,
@@ -120,6 +121,17 @@ impl<'a> Census<'a> {
         self.open().map(|(_, busy)| busy).sum()
     }
 
+    /// Slots with a run that are taken from us within minutes: what is interrupted there goes on
+    /// elsewhere, and need not wait until it is seen in the queue.
+    #[must_use]
+    pub fn displaced(&self) -> u32 {
+        let taken = self.units.iter().map(|unit| match unit.standing {
+            Standing::Warned { busy, notice: Notice::Spot } => busy,
+            _ => 0,
+        });
+        taken.sum()
+    }
+
     fn open(&self) -> impl Iterator<Item = (u32, u32)> {
         self.units.iter().filter_map(|unit| match unit.standing {
             Standing::Open { slots, busy, .. } => Some((slots, busy)),
@@ -195,11 +207,13 @@ fn standing(
             let doomed = ours.as_ref().is_some_and(|(_, doomed)| *doomed);
             Standing::Drained { ours: ours.map(|(op, _)| op), doomed }
         }
-        (None, _) if seen.notice.is_some() => Standing::Warned { busy },
-        (None, _) => Standing::Open {
-            slots: live().map(|w| w.slots).sum(),
-            busy,
-            idle_since: (busy == 0).then(|| idle_since(policy, live())).flatten(),
+        (None, _) => match seen.notice {
+            Some(notice) => Standing::Warned { busy, notice },
+            None => Standing::Open {
+                slots: live().map(|w| w.slots).sum(),
+                busy,
+                idle_since: (busy == 0).then(|| idle_since(policy, live())).flatten(),
+            },
         },
     }
 }

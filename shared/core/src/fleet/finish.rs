@@ -13,7 +13,7 @@ pub(super) fn begun(census: &Census, memory: &Memory, mut wanted_slots: u32) -> 
         let because = op_known.map_or(Because::Surplus, |known| known.because);
         let wanted = wanted_slots > 0 && !doomed && because == Because::Surplus;
         if wanted {
-            let slots = super::census::count(unit.workers.len()).max(1);
+            let slots = unit.workers.iter().map(|worker| worker.slots).sum::<u32>().max(1);
             wanted_slots = wanted_slots.saturating_sub(slots);
             regained += slots;
             actions.push(Action::Undrain {

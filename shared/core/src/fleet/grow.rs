@@ -5,7 +5,8 @@ use super::{Alarm, Cause, Memory, Policy, Snapshot, Unmet, Why};
 /// Slots that are wanted and slots that are there or on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Balance {
-    /// With runs on open machines, for runs that wait or to be free, at the wanted utilisation.
+    /// With runs on open machines or on such as are taken from us, for runs that wait or to be free,
+    /// at the wanted utilisation.
     pub(super) wanted: u32,
     /// Open slots, booting machines, and machines that were asked for and may still come.
     pub(super) supply: u32,
@@ -24,7 +25,7 @@ impl Balance {
             .map_or(u32::MAX, |max| max.saturating_sub(s.demand.drift_running));
         let drift_over = s.demand.drift.saturating_sub(drift_room);
         let schedulable = s.demand.schedulable.saturating_sub(drift_over);
-        let busy = census.open_busy();
+        let busy = census.open_busy() + census.displaced();
         let queued = schedulable.div_ceil(policy.queued_runs_per_slot.max(1));
         let free = queued.max(policy.warm.at(s.now));
         let percent = policy.utilisation_percent.clamp(1, 100);

@@ -34,7 +34,7 @@ pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
 /// What the provider says to leave takes no more runs and is replaced: at once if it is idle.
 pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
     let units = census.units.iter().filter_map(|unit| match unit.standing {
-        Standing::Warned { busy } => Some((unit, busy)),
+        Standing::Warned { busy, .. } => Some((unit, busy)),
         _ => None,
     });
     units

@@ -55,6 +55,11 @@ fn s15_it_is_wanted_again() {
     victim.op = OpId("op-1".into());
     let actions = vec![Action::SetDesired { from: 1, to: 2 }, Action::Finish { victim }];
     doomed.expect(does(actions, Why::Grown));
+    // All of its slots come back with it.
+    let mut two = pool(false).queued(2);
+    two.snapshot.workers[0].slots = 2;
+    let plan = two.plan();
+    assert!(matches!(&plan.actions[..], [Action::Undrain { .. }]), "{plan:?}");
 }
 
 /// Rule: an op ends with its machine's leaving; nothing is done about it a second time.

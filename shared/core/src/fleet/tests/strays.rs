@@ -1,6 +1,8 @@
-//! Invalid states, strays, leaks: 20 to 27; Spot: 38, 39; a blind control plane: 40.
+//! Invalid states, strays, leaks: 20 to 27; Spot: 37 to 39; a blind control plane: 40.
 use super::pool::{Pool, does, grows, holds, min};
-use crate::fleet::{Action, Alarm, Because, Draining, Lease, Notice, Place, Whereabouts, Why};
+use crate::fleet::{
+    Action, Alarm, Because, Draining, Lease, Notice, OpId, Place, Whereabouts, Why,
+};
 use crate::time::{SECOND_MS, UnixMs};
 
 /// Rule: drained and busy is occupied, however long; it goes when its run has ended.
@@ -118,6 +120,32 @@ fn s27_the_store_says_nobody_is_there() {
     fewer.expect(holds(Why::AtMin));
 }
 
+/// Rule: a machine that Spot takes has two minutes: it takes no more runs, and a slot for what it has
+/// is asked for now, before the run is back in the queue; once.
+#[test]
+fn s37_a_spot_notice_while_planning_and_applying() {
+    let pool = Pool::desired(3).busy(1).machines(2, |m| {
+        m.seen.notice = Some(Notice::Spot);
+        m.workers[0].busy = 1;
+    });
+    let drain = |n| Action::Drain { victim: pool.victim(n, false, Because::Notice) };
+    let more = Action::SetDesired { from: 3, to: 5 };
+    pool.expect(does(vec![more, drain(2), drain(3)], Why::Grown));
+
+    let mut later = pool.clone().group(|g| g.desired = 5).later(min(1));
+    for n in [1, 2] {
+        let op = OpId::of(&pool.snapshot.instances[n].id, pool.snapshot.now);
+        later.snapshot.workers[n].draining = Some(Draining::Ours { op, doomed: false });
+    }
+    later.expect(holds(Why::NoneIdleLongEnough));
+    // The plan is back in the queue: its slot is on its way.
+    later.snapshot.workers[1].busy = 0;
+    let mut victim = later.victim(2, false, Because::Notice);
+    victim.op = OpId::of(&victim.instance, pool.snapshot.now);
+    let finish = Action::Finish { victim };
+    later.queued(1).expect(does(vec![finish], Why::RunsWait { schedulable: 1 }));
+}
+
 /// Rule: what the provider advises to leave is no supply; idle it is replaced, busy it takes no more
 /// runs and is not interrupted.
 #[test]
@@ -142,7 +170,7 @@ fn s38_a_rebalance_recommendation() {
 #[test]
 fn s39_thirty_spot_notices() {
     let pool = Pool::desired(30).group(|g| g.max = 100).policy(|p| p.step_up_max = 50);
-    let pool = pool.queued(30).machines(30, |m| {
+    let pool = pool.machines(30, |m| {
         m.seen.notice = Some(Notice::Spot);
         m.workers[0].busy = 1;
     });
