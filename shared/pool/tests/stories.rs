@@ -80,7 +80,7 @@ async fn c1_a_call_takes_effect_after_the_machine_was_wanted_again() {
     let next = tick(&world, std::slice::from_ref(&id), &plan.memory).await;
     let again = Action::Finish { victim: victim.clone() };
     let more = Action::SetDesired { from: 1, to: 3 };
-    assert_eq!(next.actions, [again, more], "finished, never undrained");
+    assert_eq!(next.actions, [more, again], "finished, never undrained");
     assert!(!world.pool.undrain(&id, &victim.workers, &victim.op).await.unwrap());
     assert_eq!(world.claim(&id, "r1").await, Err(Refused::Draining));
     assert_eq!(world.register(&id, 2).await, Err(Refused::Doomed));
