@@ -46,11 +46,13 @@ fn s21_a_worker_falls_silent() {
 /// Rule: a worker whose machine is gone is nobody.
 #[test]
 fn s22_a_phantom() {
-    let pool = Pool::desired(2).busy(2).queued(5).machine(|m| {
-        m.seen.place = Place::Terminated;
-        m.workers[0].lease = Lease::Lapsed { for_ms: min(2) };
-    });
-    pool.expect(grows(2, 7));
+    for lease in [Lease::Lapsed { for_ms: min(2) }, Lease::Live] {
+        let pool = Pool::desired(2).busy(2).queued(5).machine(|m| {
+            m.seen.place = Place::Terminated;
+            m.workers[0].lease = lease;
+        });
+        pool.expect(grows(2, 7));
+    }
 }
 
 /// Rule: a worker of another group is left out, and the rest goes on.
