@@ -237,7 +237,7 @@ fn scripts_are_shell_whatever_is_asked_for() {
     let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
     let everything = json!({ "selfhosted_configuration": { "s3_uri": "s3://b/launcher", "http_proxy_config": "http://p:3128",
         "https_proxy_config": "http://p:3128", "no_proxy_config": "169.254.169.254", "ca_certificates": [pem, pem],
-        "power_off_on_error": false }, "configuration": "export A=\"$(hostname)\"\nexport B=$${A}" });
+        "power_off_on_error": false }, "configuration": "A=\"$(hostname)\"\nB=${A}\nexport A B" });
     let mut w_everything = everything.clone();
     w_everything["selfhosted_configuration"].as_object_mut().unwrap().remove("s3_uri");
     let w_everything = with(&w_everything, json!({ "secure_env_vars": { "TOKEN": "t" } }));
@@ -254,6 +254,39 @@ fn scripts_are_shell_whatever_is_asked_for() {
         assert!(script.contains(has), "{has}\n{script}");
         assert!(!script.contains(has_not), "{has_not}\n{script}");
         assert!(script.len() < 12 * 1024, "EC2 takes 16 KiB");
+    }
+}
+
+/// Lines of a function of a script.
+fn function(script: &str, name: &str) -> String {
+    let start = script.find(&format!("\n{name}() {{\n")).expect("the script has that function");
+    let end = script[start..].find("\n}\n").expect("it ends") + "\n}\n".len();
+    script[start..start + end].to_owned()
+}
+
+#[test]
+fn fedramp_has_a_launcher_of_its_own() {
+    let inputs = inputs(PROBE);
+    // As Spacelift makes it: JSON in base64, with the broker's address.
+    let (usual, fedramp) = (
+        "eyJicm9rZXIiOnsidXJsIjoid3NzOi8vYTEuaW90LmV1LXdlc3QtMS5hbWF6b25hd3MuY29tIn19",
+        "eyJicm9rZXIiOnsidXJsIjoid3NzOi8vYTEuaW90LnVzLWdvdi13ZXN0LTEuYW1hem9uYXdzLmNvbSJ9fQ==",
+    );
+    for (launcher, token, expect) in [
+        ("auto", usual, ""),
+        ("auto", fedramp, "-fedramp\n"),
+        ("auto", "", ""),
+        ("standard", fedramp, ""),
+        ("fedramp", usual, "-fedramp\n"),
+    ] {
+        apply(inputs.path(), &with(&spacelift(), json!({ "launcher": launcher }))).unwrap();
+        let flavour = function(&output(inputs.path(), "user_data"), "flavour");
+        let script = format!("set -eo pipefail\nLAUNCHER={launcher}\n{flavour}\nflavour");
+        let told =
+            Command::new("bash").arg("-c").arg(script).env("SPACELIFT_TOKEN", token).output();
+        let told = told.unwrap();
+        assert!(told.status.success(), "{launcher}");
+        assert_eq!(String::from_utf8_lossy(&told.stdout), expect, "{launcher} {token}");
     }
 }
 
@@ -320,7 +353,7 @@ fn cloudformation_starts_machines_with_the_same_scripts() {
     let path = root().join("infra/worker-pool.yaml");
     for kind in ["spacelift", "windlass"] {
         let script = output(inputs.path(), kind);
-        is_shell(&script.replace("@{", "{"));
+        is_shell(&script.replace("@{Configuration}", ":").replace("@{", "_{"));
         let script = script.replace("${", "${!").replace("@{", "${");
         let line = |line: &str| {
             if line.is_empty() { "\n".to_owned() } else { format!("                  {line}\n") }
