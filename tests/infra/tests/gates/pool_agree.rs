@@ -158,3 +158,42 @@ fn functions_read_what_they_are_told_and_are_told_what_they_read() {
         assert!(unread.is_empty(), "{function} is told what it does not read: {unread:?}");
     }
 }
+
+/// Called only as a guest, in the role that Spacelift's module gives.
+const GUEST_ONLY: &str = "autoscaling:DetachInstances";
+
+#[test]
+fn permissions_are_what_the_adapters_call() {
+    let mut called = BTreeSet::new();
+    let mut sources = String::new();
+    for adapter in ["asg", "ec2"] {
+        let folder = root().join(format!("shared/adapters/{adapter}/src"));
+        for entry in std::fs::read_dir(folder).unwrap() {
+            sources.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+    }
+    let of_machines = |text: &&str| {
+        let named = text.strip_prefix("autoscaling:").or_else(|| text.strip_prefix("ec2:"));
+        named.is_some_and(|name| name.bytes().all(|b| b.is_ascii_alphabetic()))
+    };
+    for line in sources.lines() {
+        called.extend(line.split('"').filter(of_machines).map(str::to_owned));
+    }
+    assert!(called.remove(GUEST_ONLY), "{called:?}");
+    let module = module();
+    let both = ["autoscaler", "drainer"].map(|document| module.statements(document));
+    let allowed = both.into_iter().flat_map(BTreeMap::into_values).flatten();
+    let allowed: BTreeSet<String> = allowed.filter(|one| of_machines(&one.as_str())).collect();
+    assert_eq!(allowed, called);
+    // The adapter finds a wait by its hook's name, and machines by their tag.
+    for (name, files) in [
+        ("DrainWorkerLifecycleHook", ["asg.tf", "../../worker-pool.yaml"]),
+        ("WorkerPoolID", ["locals.tf", "../../worker-pool.yaml"]),
+    ] {
+        assert!(sources.contains(&format!("\"{name}\"")), "{name}");
+        for file in files {
+            let text = std::fs::read_to_string(folder().join(file)).unwrap();
+            assert!(text.contains(name), "{file}: {name}");
+        }
+    }
+}
