@@ -102,7 +102,7 @@ resource "aws_autoscaling_group" "this" {
 resource "aws_autoscaling_lifecycle_hook" "drain" {
   count = local.drainer ? 1 : 0
 
-  name                    = "DrainWorkerLifecycleHook"
+  name                    = local.hook_name
   autoscaling_group_name  = aws_autoscaling_group.this.name
   lifecycle_transition    = "autoscaling:EC2_INSTANCE_TERMINATING"
   default_result          = "CONTINUE"

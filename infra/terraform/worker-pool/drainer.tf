@@ -1,8 +1,12 @@
 locals {
   drainer_name = "${local.base_name}-drainer"
+  hook_name    = "DrainWorkerLifecycleHook"
   drainer_env = local.drainer ? merge(
     local.functions_env,
-    { WINDLASS_HOOK_TIMEOUT = tostring(var.lifecycle_hook_timeout) },
+    {
+      WINDLASS_HOOK         = local.hook_name
+      WINDLASS_HOOK_TIMEOUT = tostring(var.lifecycle_hook_timeout)
+    },
   ) : {}
 }
 

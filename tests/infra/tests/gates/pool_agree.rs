@@ -187,7 +187,7 @@ fn permissions_are_what_the_adapters_call() {
     assert_eq!(allowed, called);
     // The adapter finds a wait by its hook's name, and machines by their tag.
     for (name, files) in [
-        ("DrainWorkerLifecycleHook", ["asg.tf", "../../worker-pool.yaml"]),
+        ("DrainWorkerLifecycleHook", ["drainer.tf", "../../worker-pool.yaml"]),
         ("WorkerPoolID", ["locals.tf", "../../worker-pool.yaml"]),
     ] {
         assert!(sources.contains(&format!("\"{name}\"")), "{name}");
