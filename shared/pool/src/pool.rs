@@ -66,22 +66,21 @@ impl WindlassPool {
         Ok(cas::load::<Instance>(&*self.docs, &key).await?.map(|found| found.value))
     }
 
-    /// Takes away what nobody will ask for any more. Whoever wrote it meanwhile keeps it.
-    async fn forget(
-        &self,
-        rows: &BTreeMap<String, Arc<Known<Instance>>>,
-        now: Moment,
-    ) -> Result<(), Fault> {
+    /// Takes away what nobody will ask for any more. Whoever wrote it meanwhile keeps it, and what
+    /// can't be taken away now is only untidy.
+    async fn forget(&self, rows: &BTreeMap<String, Arc<Known<Instance>>>, now: Moment) {
         for (key, row) in rows {
             if row.value.busy() || row.age_ms(now) < FORGET_MS {
                 continue;
             }
             match self.docs.delete(key, &row.version).await {
                 Ok(()) | Err(PutError::Conflict) => {}
-                Err(PutError::Fault(fault)) => return Err(fault),
+                Err(PutError::Fault(fault)) => {
+                    tracing::warn!(key, error = fault.chain(), "an old record stays");
+                    return;
+                }
             }
         }
-        Ok(())
     }
 }
 
@@ -96,7 +95,7 @@ impl Pool for WindlassPool {
             workers: workers.collect(),
             demand: demand(&open, rows.values().map(|row| &row.value), now),
         };
-        self.forget(&rows, moment).await?;
+        self.forget(&rows, moment).await;
         Ok(staff)
     }
 

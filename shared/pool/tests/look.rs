@@ -99,6 +99,11 @@ async fn what_is_long_gone_is_forgotten() {
     }
     world.renew(&machine(2)).await;
     world.pass(1);
+    // A store that refuses deletions spoils no look.
+    world.calls.replan(|_, call| call.starts_with("docs.delete").then_some(Strike::Before));
+    assert_eq!(world.workers().await.len(), 4);
+    assert!(world.record(&machine(0)).await.is_some());
+    world.calls.replan(|_, _| None);
     world.workers().await;
     let mut left = Vec::new();
     for n in [0, 1, 2, 3, 9] {
