@@ -5,8 +5,6 @@ use windlass_lambda::fleet::Fleet;
 use windlass_lambda::{Configured, Vars, settings};
 
 const HOOK: &str = "WINDLASS_HOOK";
-/// What our module calls it, and Spacelift's.
-const HOOK_DEFAULT: &str = "DrainWorkerLifecycleHook";
 const HOOK_TIMEOUT: &str = "WINDLASS_HOOK_TIMEOUT";
 /// AWS's own bound.
 const HOOK_TIMEOUT_S_MAX: u64 = 7_200;
@@ -54,7 +52,7 @@ impl Configured for Config {
                 )),
             }
         });
-        let hook = vars.optional(HOOK).unwrap_or_else(|| HOOK_DEFAULT.to_owned());
+        let hook = vars.optional(HOOK).unwrap_or_else(|| adapter_asg::DRAIN_HOOK.to_owned());
         Self { fleet, bucket, hook, timeout_ms }
     }
 }

@@ -10,6 +10,8 @@ mod github;
 mod log;
 pub mod settings;
 mod vars;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 pub use batch::Fate;
 pub use event::{Batch, Event};
@@ -43,8 +45,14 @@ impl Turn {
     /// Too soon to begin anything that takes time.
     #[must_use]
     pub fn ends_soon(&self) -> bool {
+        self.left_ms() == 0
+    }
+
+    /// For so long anything may still be begun.
+    #[must_use]
+    pub fn left_ms(&self) -> u64 {
         let left = self.ends.duration_since(now()).unwrap_or_default();
-        left < Duration::from_millis(LAST_MS)
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_sub(LAST_MS)
     }
 }
 
