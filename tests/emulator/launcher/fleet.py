@@ -22,6 +22,8 @@ HOLD_SECONDS_MAX, HOLD_TIMEOUTS_MAX = 48 * 3600, 100
 PROTECTION_IDS_MAX = 50
 # How long a refresh waits for machines that are protected.
 REFRESH_WAIT_SECONDS = 3600
+# Between two attempts to launch what failed.
+RETRY_SECONDS = 30
 ACTIVE = ("Pending", "InService")
 
 
@@ -118,7 +120,7 @@ def launch(group, count):
         if rule.get("times") is None or rule["times"] > 0:
             if count > room:
                 note(group, "Launching a new EC2 instance.", "Failed", f"{rule['code']} - We currently do not have sufficient capacity in the Availability Zone you requested. Launching EC2 instance failed.")
-                group.retry_at = now() + rule.get("retry_ms", 200) / 1000
+                group.retry_at = now() + RETRY_SECONDS
                 if rule.get("times") is not None:
                     rule["times"] -= 1
             count = min(count, room)

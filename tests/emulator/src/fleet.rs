@@ -42,7 +42,7 @@ pub enum Hook {
     Lapsed,
 }
 
-/// Launches that fail.
+/// Launches that fail; the group tries again every 30 seconds of its time.
 #[derive(Clone, Debug, Default)]
 pub struct Failing {
     /// As AWS names it: `InsufficientInstanceCapacity`.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use emulator::{ACCOUNT, Emulator, Failing, Hook, REGION, Why};
 use std::time::{Duration, Instant};
+use windlass_core::drain::{self, Message};
 
 const GROUP: &str = "workers";
 const OPERATOR: &str = "operator";
@@ -235,18 +236,31 @@ fn hooks_tell_their_queue() {
             r#"{{"QueueUrl":"{}","MaxNumberOfMessages":10}}"#,
             yard.server.queue_url_prefix("hooks")
         ));
-    let text = read.unwrap().body_mut().read_to_string().unwrap().replace("\\\"", "\"");
-    for says in [
-        "\"Event\": \"autoscaling:TEST_NOTIFICATION\"",
-        "\"LifecycleTransition\": \"autoscaling:EC2_INSTANCE_TERMINATING\"",
-        "\"Service\": \"AWS Auto Scaling\"",
-        "\"LifecycleHookName\": \"drain\"",
-        "\"AutoScalingGroupName\": \"workers\"",
-        "\"LifecycleActionToken\": \"",
-        &format!("\"EC2InstanceId\": \"{machine}\""),
-    ] {
-        assert!(text.contains(says), "{says} is not in {text}");
+    let text = read.unwrap().body_mut().read_to_string().unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut heard = Vec::new();
+    for message in answer["Messages"].as_array().unwrap() {
+        let body = message["Body"].as_str().unwrap();
+        for says in ["AccountId", "RequestId", "Service", "Time"] {
+            assert!(body.contains(&format!("\"{says}\": \"")), "{says} is not in {body}");
+        }
+        heard.push(drain::read(body.as_bytes(), &[GROUP]).unwrap());
     }
+    let [Message::Test, Message::Terminating(notice)] = heard.as_slice() else {
+        panic!("{heard:?}")
+    };
+    assert_eq!((notice.instance.as_str(), notice.hook.as_str()), (machine.as_str(), "drain"));
+    // Its token names the wait.
+    let wrong = [
+        ("LifecycleHookName", "drain"),
+        ("LifecycleActionToken", "5d8b4a3e-0000-4000-8000-000000000000"),
+        ("LifecycleActionResult", "CONTINUE"),
+    ];
+    let text = yard.refused("CompleteLifecycleAction", &wrong);
+    assert!(text.contains("No active Lifecycle Action found"), "{text}");
+    let right = [wrong[0], ("LifecycleActionToken", &*notice.token), wrong[2]];
+    yard.did("CompleteLifecycleAction", &right);
+    assert_eq!(yard.ends(), [(machine, Why::User, Hook::Completed)]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn launches_that_fail_are_counted() {
     let spec = rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None };
     let stand = ground.group(spec).await;
     let code = "InsufficientInstanceCapacity".to_owned();
-    let failing = emulator::Failing { code, times: None, capacity: Some(1) };
+    let mut failing = emulator::Failing { code, times: None, capacity: Some(1) };
     ground.server.fail_launches(&stand.name, Some(&failing)).unwrap();
     stand.fleet.set_desired(3).await.unwrap();
     for _ in 0..2 {
@@ -58,6 +58,11 @@ async fn launches_that_fail_are_counted() {
     let seen = stand.fleet.look(&[]).await.unwrap();
     assert!(seen.group.launches_failed >= 3, "{seen:?}");
     assert_eq!((seen.group.desired, seen.instances.len()), (3, 1));
+    // One more comes, and another does not.
+    failing.capacity = Some(2);
+    ground.server.fail_launches(&stand.name, Some(&failing)).unwrap();
+    let seen = stand.fleet.look(&[]).await.unwrap();
+    assert_eq!((seen.group.launches_failed, seen.instances.len()), (0, 2));
     ground.server.fail_launches(&stand.name, None).unwrap();
     ground.server.pass_fleet_ms(60_000).unwrap();
     let seen = stand.fleet.look(&[]).await.unwrap();
