@@ -26,8 +26,8 @@ mod yaml;
 pub use diff::{DefinitionsDiff, StackChange, diff, needs_person, refused};
 pub use include::{Includes, ROOT_FILES, includes, is_definition_file};
 pub use model::{
-    ContextDef, DEFAULT_POOL, Definitions, OtherSpace, OtherStack, PoolDef, ROOT_SPACE, SourceFile,
-    SpaceDef, World,
+    ContextDef, DEFAULT_POOL, Definitions, OtherPool, OtherSpace, OtherStack, PoolDef, ROOT_SPACE,
+    SourceFile, SpaceDef, World,
 };
 pub use problem::{Problem, render};
 pub use reference::reference;

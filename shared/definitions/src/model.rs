@@ -28,7 +28,7 @@ pub struct World {
     /// is `root`.
     pub granted: BTreeSet<SpaceId>,
     /// Pools that exist anyway, or are declared elsewhere.
-    pub pools: BTreeSet<PoolId>,
+    pub pools: BTreeMap<PoolId, OtherPool>,
     /// Names of all secrets; None: not known, nothing is checked.
     pub secrets: Option<BTreeSet<String>>,
     /// All repositories and their default branches; None: not known.
@@ -42,7 +42,7 @@ impl Default for World {
             stacks: BTreeMap::new(),
             spaces: BTreeMap::new(),
             granted: BTreeSet::from([ROOT_SPACE.into()]),
-            pools: BTreeSet::new(),
+            pools: BTreeMap::new(),
             secrets: None,
             repositories: None,
         }
@@ -54,6 +54,14 @@ pub struct OtherStack {
     pub repository: RepoName,
     /// The stacks that it waits for.
     pub depends_on: Vec<StackId>,
+}
+
+/// A pool, and whose stacks may use it: those of its space and below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherPool {
+    /// Who declares it; None: it is there without that, and the owner of the root space may.
+    pub repository: Option<RepoName>,
+    pub space: SpaceId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! that concerns more than one place checked.
 use crate::contexts::Contexts;
 use crate::graph;
-use crate::model::{DEFAULT_POOL, Definitions, PoolDef, World};
+use crate::model::{DEFAULT_POOL, Definitions, OtherPool, PoolDef, World};
 use crate::names::Names;
 use crate::problem::{At, Faults, Text, quote};
 use crate::read::{self, Declared};
@@ -61,6 +61,7 @@ fn check_secret(known: Option<&BTreeSet<String>>, name: &Text, faults: &mut Faul
 struct Pools {
     names: Names,
     defs: Vec<PoolDef>,
+    others: BTreeMap<PoolId, OtherPool>,
 }
 
 impl Pools {
@@ -72,7 +73,7 @@ impl Pools {
     ) -> Self {
         let mut names = Names::new("worker pool");
         names.know(DEFAULT_POOL);
-        for pool in &home.world.pools {
+        for pool in home.world.pools.keys() {
             names.know(pool.as_str());
         }
         let mut defs = Vec::new();
@@ -83,14 +84,19 @@ impl Pools {
                 let message = format!("the pool `{CONTROL_POOL}` is the control plane's own");
                 faults.add(pool.name.at, message, Some("choose another name".to_owned()));
             }
-            if slug.len() > POOL_CHARS_MAX {
+            let slug = PoolId(slug);
+            if let Some(repository) = elsewhere(home, &slug) {
+                let message = format!("worker pool `{slug}` is declared by {repository} already");
+                faults.add(pool.name.at, message, Some("choose another name".to_owned()));
+            }
+            if slug.0.len() > POOL_CHARS_MAX {
                 let message = format!("a pool's name has at most {POOL_CHARS_MAX} characters");
                 faults.add(pool.name.at, message, None);
             }
             let at = pool.space.as_ref().map_or(pool.name.at, |space| space.at);
             spaces.check_granted(&space, &format!("pool `{slug}`"), at, home.repo, faults);
             defs.push(PoolDef {
-                slug: PoolId(slug),
+                slug,
                 name: pool.name.text,
                 description: pool.description,
                 space: SpaceId(space),
@@ -98,7 +104,7 @@ impl Pools {
             });
         }
         defs.sort_by(|a, b| a.slug.cmp(&b.slug));
-        Self { names, defs }
+        Self { names, defs, others: home.world.pools.clone() }
     }
 
     /// The pool of a stack in this space.
@@ -117,18 +123,22 @@ impl Pools {
             return DEFAULT_POOL.into();
         }
         let Some(slug) = self.names.find(name, faults) else { return DEFAULT_POOL.into() };
-        let index = self.defs.binary_search_by(|def| def.slug.as_str().cmp(&slug));
-        if let Some(def) = index.ok().and_then(|index| self.defs.get(index))
-            && !spaces.is_inside(space, def.space.as_str())
-        {
-            let message = format!(
-                "worker pool `{slug}` is for space `{}`, the stack is in `{space}`",
-                def.space
-            );
+        let slug = PoolId(slug);
+        let own = self.defs.binary_search_by(|def| def.slug.cmp(&slug)).ok();
+        let own = own.and_then(|index| self.defs.get(index)).map(|def| &def.space);
+        let whose = own.or_else(|| self.others.get(&slug).map(|other| &other.space));
+        if let Some(whose) = whose.filter(|whose| !spaces.is_inside(space, whose.as_str())) {
+            let message =
+                format!("worker pool `{slug}` is for space `{whose}`, the stack is in `{space}`");
             faults.add(name.at, message, None);
         }
-        PoolId(slug)
+        slug
     }
+}
+
+/// Another repository that declares this pool.
+fn elsewhere<'a>(home: &Home<'a>, slug: &PoolId) -> Option<&'a RepoName> {
+    home.world.pools.get(slug)?.repository.as_ref().filter(|repository| *repository != home.repo)
 }
 
 /// All stacks that may be waited for; those of the files are checked to be new.

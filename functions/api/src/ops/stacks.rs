@@ -310,7 +310,9 @@ pub(crate) async fn outputs(app: &App, who: &Who, slug: &str) -> Result<OutputLi
             room -= if fits { bytes } else { 0 };
             fits
         });
-        OutputView { name, sensitive, value, digest: info.digest.0 }
+        // Short secrets can be guessed from what they hash to.
+        let digest = if sensitive { String::new() } else { info.digest.0 };
+        OutputView { name, sensitive, value, digest }
     });
     let outputs = shown.collect();
     Ok(OutputList { stack: slug.to_owned(), run: Some(run.0), outputs })

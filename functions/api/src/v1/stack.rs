@@ -204,7 +204,8 @@ pub struct OutputView {
     pub sensitive: bool,
     /// None when it is sensitive (it is never shown), or longer than an answer may hold.
     pub value: Option<Value>,
-    /// Digest of the value's JSON: tells a change without the value.
+    /// Digest of the value's JSON; empty when it is sensitive, for a short one could be guessed from
+    /// it.
     pub digest: String,
 }
 

@@ -89,6 +89,10 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
             refusals.push(format!("{} is defined by {} by now", stack.slug, other.repository));
         }
     }
+    for pool in &definitions.worker_pools {
+        let other = world.pools.get(&pool.slug).and_then(|other| other.repository.as_ref());
+        refusals.extend(other.map(|other| format!("{} is declared by {other} by now", pool.slug)));
+    }
     if !refusals.is_empty() {
         let reason = refusals.join("\n");
         log(deps, spec, Step::Applying, &reason).await?;

@@ -6,7 +6,9 @@ use windlass_core::id::{RepoName, Sha, StackId};
 use windlass_core::index::Catalog;
 use windlass_core::keys;
 use windlass_core::stack::StackHead;
-use windlass_definitions::{DEFAULT_POOL, Definitions, OtherSpace, OtherStack, ROOT_SPACE, World};
+use windlass_definitions::{
+    DEFAULT_POOL, Definitions, OtherPool, OtherSpace, OtherStack, ROOT_SPACE, World,
+};
 use windlass_ports::{Fault, cas};
 
 /// `definitions/<repo>.json`: the last good definitions of one repository.
@@ -33,7 +35,7 @@ pub(super) async fn catalog(deps: &Deps) -> Result<Catalog, Fault> {
 pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault> {
     let catalog = catalog(deps).await?;
     let mut world = World {
-        pools: BTreeSet::from([DEFAULT_POOL.into()]),
+        pools: BTreeMap::from([(DEFAULT_POOL.into(), everybodys())]),
         granted: BTreeSet::new(),
         secrets: Some(deps.secrets.names().await?.into_iter().collect()),
         repositories: Some(repositories(&deps.repositories)),
@@ -56,7 +58,10 @@ pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault>
     let others: BTreeSet<&RepoName> = catalog.commits.keys().filter(|name| *name != repo).collect();
     for other in others {
         let declared = stored(deps, other).await?.definitions;
-        world.pools.extend(declared.worker_pools.iter().map(|pool| pool.slug.clone()));
+        for pool in declared.worker_pools {
+            let other = OtherPool { repository: Some(other.clone()), space: pool.space };
+            world.pools.insert(pool.slug, other);
+        }
         for space in declared.spaces {
             if space.repositories.contains(repo) {
                 world.granted.insert(space.slug.clone());
@@ -66,6 +71,11 @@ pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault>
         }
     }
     Ok(world)
+}
+
+/// The pool that is there without a word.
+fn everybodys() -> OtherPool {
+    OtherPool { repository: None, space: ROOT_SPACE.into() }
 }
 
 fn repositories(served: &[Repository]) -> BTreeMap<RepoName, String> {

@@ -2,7 +2,7 @@
 use crate::{file, read};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::id::RepoName;
-use windlass_definitions::{OtherSpace, OtherStack, World, parse};
+use windlass_definitions::{OtherPool, OtherSpace, OtherStack, World, parse};
 
 /// A world with a second repository, which owns a stack, a space and an edge back to `a`.
 fn world() -> World {
@@ -18,7 +18,10 @@ fn world() -> World {
             OtherSpace { repository: other.clone(), parent: "root".into() },
         )]),
         granted: BTreeSet::from(["root".into()]),
-        pools: BTreeSet::from(["big".into()]),
+        pools: BTreeMap::from([
+            ("big".into(), OtherPool { repository: None, space: "root".into() }),
+            ("theirs".into(), OtherPool { repository: Some(other.clone()), space: "apps".into() }),
+        ]),
         secrets: Some(BTreeSet::from(["cluster/token".to_owned()])),
         repositories: Some(BTreeMap::from([
             (RepoName::from("infra"), "main".to_owned()),
@@ -289,6 +292,12 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ]),
     ("a pool of another space", "version: 1\nspaces: [{ name: p }, { name: q }]\nworker_pools: [{ name: w, space: p }]\nstacks: [{ name: a, space: q, worker_pool: w }]", &[
         "4:44: worker pool `w` is for space `p`, the stack is in `q`",
+    ]),
+    ("another repository's pool", "version: 1\nstacks: [{ name: a, worker_pool: theirs }, { name: b, space: apps, worker_pool: theirs }]", &[
+        "2:34: worker pool `theirs` is for space `apps`, the stack is in `root`",
+    ]),
+    ("a pool that is another's", "version: 1\nworker_pools: [{ name: theirs }, { name: big }]", &[
+        "2:24: worker pool `theirs` is declared by apps already — choose another name",
     ]),
     ("a context of another space", "version: 1\nspaces: [{ name: p }, { name: q }]\ncontexts: [{ name: c, space: p }]\nstacks: [{ name: a, space: q, contexts: [c] }]", &[
         "4:42: context `c` is for space `p`, the stack is in `q`",
