@@ -8,9 +8,10 @@ use windlass_core::id::{RepoName, Sha};
 use windlass_core::keys;
 use windlass_ports::{Archive, Blobs, Fault};
 
-/// The largest archive that is taken: it passes through memory, so the process that fetches it
-/// needs about twice as much.
-pub const ARCHIVE_BYTES_MAX: usize = 250 * 1024 * 1024;
+/// The largest archive that is taken. It passes through memory, one at a time; while it grows it may
+/// lie there twice. (A gate holds this against the memory of the function that fetches.)
+pub const ARCHIVE_BYTES_MAX: usize = 200 * MIB;
+const MIB: usize = 1024 * 1024;
 /// Archives that this process knows to be there. More than these are forgotten all at once.
 const KNOWN_MAX: usize = 1_024;
 
@@ -19,13 +20,25 @@ const KNOWN_MAX: usize = 1_024;
 pub struct GithubArchive {
     github: Github,
     blobs: Arc<dyn Blobs>,
+    bytes_max: usize,
     known: Mutex<HashSet<String>>,
+    /// Held while one is fetched. Many jobs of one commit begin at once, and whoever waited here
+    /// finds it there; archives of different commits don't lie in memory side by side either.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 impl GithubArchive {
     #[must_use]
     pub fn new(github: Github, blobs: Arc<dyn Blobs>) -> Self {
-        Self { github, blobs, known: Mutex::default() }
+        let (known, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { github, blobs, bytes_max: ARCHIVE_BYTES_MAX, known, fetching }
+    }
+
+    /// Another bound on an archive than [`ARCHIVE_BYTES_MAX`].
+    #[must_use]
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.bytes_max = bytes;
+        self
     }
 
     fn knows(&self, key: &str) -> bool {
@@ -48,8 +61,12 @@ impl Archive for GithubArchive {
         if self.knows(&key) {
             return Ok(());
         }
+        let _fetching = self.fetching.lock().await;
+        if self.knows(&key) {
+            return Ok(());
+        }
         if self.blobs.list(&key, None, 1).await?.first() != Some(&key) {
-            let body = self.github.tarball(repo, sha).await?;
+            let body = self.github.tarball(repo, sha, self.bytes_max).await?;
             self.blobs.put(&key, body).await?;
         }
         self.learn(key);
@@ -58,16 +75,24 @@ impl Archive for GithubArchive {
 }
 
 impl Github {
-    async fn tarball(&self, repo: &RepoName, sha: &Sha) -> Result<Vec<u8>, Fault> {
+    async fn tarball(
+        &self,
+        repo: &RepoName,
+        sha: &Sha,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, Fault> {
         let place = self.place(repo)?;
         let ask = Ask::get(place, format!("/tarball/{}", segment(&sha.0)));
         let told = self.client.ask(&ask).await?;
         let to = told.header("location").filter(|_| told.status.is_redirection());
         let Some(to) = to else { return Err(told.refusal("fetch the code", place)) };
-        let body = self.client.download(to, ARCHIVE_BYTES_MAX).await?;
+        let body = self.client.download(to, bytes_max).await?;
         body.ok_or_else(|| {
-            let short = sha.short();
-            Fault::poison(format!("the code of {place} at {short} is larger than 250 MB, packed"))
+            let (short, mib) = (sha.short(), bytes_max / MIB);
+            Fault::poison(format!(
+                "the code of {place} at {short} is larger than {mib} MiB, packed, and no more is \
+                 taken: keep large files out of the repository, or in Git LFS"
+            ))
         })
     }
 }

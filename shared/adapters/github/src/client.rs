@@ -20,6 +20,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const ARCHIVE_MAX: Duration = Duration::from_secs(180);
 /// A repository that was renamed answers with its new place.
 const HOPS_MAX: usize = 3;
+/// A body whose length was not told grows by so much at most.
+const STEP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Answers kept for a conditional request. More than these are forgotten all at once.
 const TAGGED_MAX: usize = 128;
 
@@ -253,10 +255,15 @@ async fn read(mut response: Response, max: usize) -> Result<Option<Vec<u8>>, Fau
     if response.content_length().is_some_and(|length| length > max as u64) {
         return Ok(None);
     }
-    let mut body = Vec::new();
+    let said = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body: Vec<u8> = Vec::with_capacity(said.unwrap_or(0));
     while let Some(part) = response.chunk().await.map_err(unreachable)? {
         if body.len() + part.len() > max {
             return Ok(None);
+        }
+        // Doubled each time, a large one would take up to three times its size.
+        if body.len() + part.len() > body.capacity() {
+            body.reserve_exact(part.len().max(body.len().min(STEP_BYTES_MAX)));
         }
         body.extend_from_slice(&part);
     }

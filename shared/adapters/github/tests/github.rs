@@ -203,6 +203,34 @@ async fn the_code_of_a_commit_is_fetched_once() {
     assert_eq!(blobs.list("archives/", None, 10).await.unwrap().len(), 1);
 }
 
+/// Jobs of one commit come in batches, and each asks for its code.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_who_ask_at_once_fetch_it_once() {
+    let (bench, origin) = Bench::new();
+    let sha = origin.push("main", &[("stacks/net/main.tf", "# net")], &[]);
+    let archive = Arc::new(GithubArchive::new(bench.by_token(), Arc::new(MemBlobs::new())));
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (archive, repo, sha) = (archive.clone(), bench.repo.clone(), sha.clone());
+        all.spawn(async move { archive.ensure(&repo, &sha).await });
+    }
+    assert!(all.join_all().await.into_iter().all(|outcome| outcome.is_ok()));
+    assert_eq!(bench.asked("/tarball/"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_that_is_too_large_is_said_to_be() {
+    let (bench, origin) = Bench::new();
+    // A commit's id and its files' can't be packed to nothing.
+    let sha = origin.push("main", &[("main.tf", &"# net\n".repeat(100))], &[]);
+    let blobs = Arc::new(MemBlobs::new());
+    let archive = |bytes| GithubArchive::new(bench.by_token(), blobs.clone()).at_most(bytes);
+    let fault = archive(64).ensure(&bench.repo, &sha).await.unwrap_err();
+    assert!(!fault.is_retryable() && fault.chain().contains("larger than"), "{fault}");
+    assert!(blobs.list("archives/", None, 10).await.unwrap().is_empty());
+    archive(64 * 1024).ensure(&bench.repo, &sha).await.expect("it fits");
+}
+
 fn listed(archive: &[u8]) -> Vec<String> {
     use std::io::Write;
     let mut tar = Command::new("tar")
