@@ -4,7 +4,7 @@ use crate::client::{Ask, Told, segment};
 use crate::wire::{Comparison, Tree, TreeEntry};
 use std::collections::BTreeSet;
 use windlass_core::id::{RepoName, Sha};
-use windlass_ports::{ChangedFiles, Fault};
+use windlass_ports::{ChangedFiles, Fault, Source};
 
 /// A comparison lists so many files and does not say that there are more.
 const FILES_MAX: usize = 300;
@@ -34,8 +34,10 @@ impl Github {
     ) -> Result<ChangedFiles, Fault> {
         let place = self.place(repo)?;
         let told = self.compare(place, base, head).await?;
-        // 404: one of them is gone, or they have nothing in common.
-        if told.status.as_u16() != 404 {
+        // 404: one of them is gone, or they have nothing in common. 5xx: "this diff is taking too
+        // long", and it takes as long the next time.
+        let unwell = told.status.is_server_error();
+        if told.status.as_u16() != 404 && !unwell {
             let Comparison { status, files, .. } = told.json("compare commits", place)?;
             let straight = matches!(status.as_str(), "ahead" | "identical");
             if straight && files.len() < FILES_MAX {
@@ -44,6 +46,16 @@ impl Github {
                 return Ok(ChangedFiles::Known(paths.into_iter().collect()));
             }
         }
+        match self.by_trees(place, base, head).await {
+            // A GitHub that can say neither, and is there all the same, will not say it later.
+            Err(fault) if unwell && fault.is_retryable() => {
+                self.commit(repo, head).await?.map(|_| ChangedFiles::Everything).ok_or(fault)
+            }
+            known => known,
+        }
+    }
+
+    async fn by_trees(&self, place: &str, base: &Sha, head: &Sha) -> Result<ChangedFiles, Fault> {
         let Whole::Yes(new) = self.tree(place, head).await?.ok_or_else(|| gone(place, head))?
         else {
             return Ok(ChangedFiles::Everything);

@@ -56,7 +56,8 @@ impl Source for Github {
     async fn merge_base(&self, repo: &RepoName, a: &Sha, b: &Sha) -> Result<Option<Sha>, Fault> {
         let place = self.place(repo)?;
         let told = self.compare(place, a, b).await?;
-        if told.status.as_u16() == 404 {
+        // 5xx: it takes too long, now and the next time. Not known, then.
+        if told.status.as_u16() == 404 || told.status.is_server_error() {
             return Ok(None);
         }
         let found: Comparison = told.json("compare commits", place)?;

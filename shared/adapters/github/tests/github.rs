@@ -171,6 +171,35 @@ async fn cut_answers() {
     );
 }
 
+/// "This diff is taking too long": as long the next time, so nobody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_always_fails_stops_nobody() {
+    let (bench, origin) = Bench::new();
+    let first = origin.push("main", &[("a", "1")], &[]);
+    let second = origin.push("main", &[("b", "1")], &[]);
+    let github = bench.by_token();
+    let known = Some(ChangedFiles::Known(vec!["b".to_owned()]));
+    #[rustfmt::skip]
+    let table: [(&[&str], Option<ChangedFiles>); 4] = [
+        // what answers 502                              what is said; None: later
+        (&[],                                            known.clone()),
+        (&["/compare/"],                                 known),
+        (&["/compare/", "/git/trees/"],                  Some(ChangedFiles::Everything)),
+        (&["/compare/", "/git/trees/", "/git/commits/"], None),
+    ];
+    for (parts, expect) in table {
+        parts.iter().for_each(|part| bench.forge.fail(part, 9, Failure::Status(502)));
+        let said = github.changed(&bench.repo, Some(&first), &second).await;
+        let fork = github.merge_base(&bench.repo, &first, &second).await.expect("said");
+        bench.forge.heal();
+        assert_eq!(fork.is_some(), parts.is_empty(), "{parts:?}: not known");
+        match (said, expect) {
+            (Err(fault), None) => assert!(fault.is_retryable(), "{parts:?}: {fault}"),
+            (said, expect) => assert_eq!(said.ok(), expect, "{parts:?}"),
+        }
+    }
+}
+
 /// A repository that is out of reach must not look like one without that file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_out_of_reach_is_not_empty() {
