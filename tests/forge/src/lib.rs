@@ -31,6 +31,17 @@ impl ForgeServer {
     /// Starts on a free port of 127.0.0.1, on threads of its own.
     #[must_use]
     pub fn start() -> Self {
+        Self::started(false)
+    }
+
+    /// As a GitHub Enterprise Server without subdomain isolation: API and archives are folders of
+    /// one host.
+    #[must_use]
+    pub fn start_enterprise() -> Self {
+        Self::started(true)
+    }
+
+    fn started(enterprise: bool) -> Self {
         let listen = || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.set_nonblocking(true).unwrap();
@@ -38,10 +49,14 @@ impl ForgeServer {
             (listener, url)
         };
         let ((api, url), (codeload, codeload_url)) = (listen(), listen());
-        let shared = Arc::new(Shared::new(url, codeload_url));
+        let shared = Arc::new(match enterprise {
+            true => Shared::new(format!("{url}/api/v3"), format!("{url}/codeload")),
+            false => Shared::new(url, codeload_url),
+        });
+        let door = if enterprise { serve::enterprise } else { serve::api };
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-        serve::spawn(&runtime, api, shared.clone(), serve::api);
+        serve::spawn(&runtime, api, shared.clone(), door);
         serve::spawn(&runtime, codeload, shared.clone(), serve::codeload);
         Self { shared, runtime: Some(runtime) }
     }

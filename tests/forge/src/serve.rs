@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// One request, read whole.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -149,6 +150,18 @@ fn respond(answer: Answer) -> Response {
         }
     }
     response
+}
+
+/// All of a GitHub Enterprise Server's on one host.
+pub(crate) fn enterprise(shared: &Shared, asked: &Asked) -> Answer {
+    let inner = |path: &str| Asked { path: path.to_owned(), ..asked.clone() };
+    if let Some(path) = asked.path.strip_prefix("/api/v3") {
+        return api(shared, &inner(path));
+    }
+    match asked.path.strip_prefix("/codeload") {
+        Some(path) => codeload(shared, &inner(path)),
+        None => Answer::not_found(),
+    }
 }
 
 /// The REST API.

@@ -153,11 +153,12 @@ impl Client {
         Ok(told)
     }
 
-    /// True for an address of the API itself, which may see our credentials.
+    /// True for an address of the API itself, which may see our credentials. Its host alone is not
+    /// enough: a GitHub Enterprise Server may have its archives there too, beside the API.
     fn ours(&self, url: &str) -> bool {
-        let scheme = self.api.find("://").map_or(0, |at| at + 3);
-        let end = self.api[scheme..].find('/').map_or(self.api.len(), |at| scheme + at);
-        url.strip_prefix(&self.api[..end]).is_some_and(|rest| rest.starts_with('/'))
+        let plain = |url: &str| reqwest::Url::parse(url).ok().map(String::from);
+        let Some((api, url)) = plain(&self.api).zip(plain(url)) else { return false };
+        url.strip_prefix(api.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
     }
 
     async fn once(&self, ask: &Ask<'_>, url: &str, token: &str) -> Result<Told, Fault> {
@@ -304,6 +305,9 @@ mod tests {
             ("https://ghe.example/api/v3/repositories/1", true),
             ("https://ghe.example.evil.example/api/v3", false),
             ("https://codeload.ghe.example/x", false),
+            ("https://ghe.example/codeload/acme/infra/legacy.tar.gz/1", false),
+            ("https://ghe.example/api/v3/../../codeload/acme", false),
+            ("https://ghe.example/api/v30/x", false),
             ("http://ghe.example/api/v3/x", false),
             ("/repositories/1", false),
         ] {

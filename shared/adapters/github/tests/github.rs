@@ -4,7 +4,7 @@ mod common;
 
 use adapter_github::{Auth, Fixed, Github, GithubArchive};
 use common::{Bench, PLACE, Rotating, app};
-use forge_server::{APP_KEY_PKCS8, Failure, Limits, TOKEN};
+use forge_server::{APP_KEY_PKCS8, Failure, ForgeServer, Limits, TOKEN};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -230,6 +230,19 @@ async fn the_code_of_a_commit_is_fetched_once() {
     let fault = archive.ensure(&bench.repo, &nowhere).await.unwrap_err();
     assert!(!fault.is_retryable(), "{fault}");
     assert_eq!(blobs.list("archives/", None, 10).await.unwrap().len(), 1);
+}
+
+/// Its archives lie on the API's own host; what sees our token there is the API alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enterprise_servers_archive_comes_without_our_token() {
+    let (bench, origin) = Bench::before(ForgeServer::start_enterprise());
+    let sha = origin.push("main", &[("main.tf", "# net")], &[]);
+    let blobs = Arc::new(MemBlobs::new());
+    let archive = GithubArchive::new(bench.by_token(), blobs.clone());
+    archive.ensure(&bench.repo, &sha).await.expect("it is there");
+    let body = blobs.get(&keys::code_archive(&bench.repo, &sha)).await.unwrap().expect("a blob");
+    assert_eq!(listed(&body), [format!("acme-infra-{}/main.tf", &sha.as_str()[..7])]);
+    assert_eq!((bench.asked("/api/v3/"), bench.asked("/codeload/")), (1, 1));
 }
 
 /// Jobs of one commit come in batches, and each asks for its code.

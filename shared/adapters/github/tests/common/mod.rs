@@ -26,7 +26,11 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> (Self, GitOrigin) {
-        let (forge, root) = (ForgeServer::start(), tempfile::tempdir().unwrap());
+        Self::before(ForgeServer::start())
+    }
+
+    pub fn before(forge: ForgeServer) -> (Self, GitOrigin) {
+        let root = tempfile::tempdir().unwrap();
         let origin = GitOrigin::create(root.path());
         forge.add(PLACE, root.path());
         (Self { forge, root, repo: "infra".into() }, origin)
