@@ -56,9 +56,10 @@ impl Github {
     }
 
     async fn by_trees(&self, place: &str, base: &Sha, head: &Sha) -> Result<ChangedFiles, Fault> {
-        let Whole::Yes(new) = self.tree(place, head).await?.ok_or_else(|| gone(place, head))?
-        else {
-            return Ok(ChangedFiles::Everything);
+        let new = match self.tree(place, head).await? {
+            Some(Whole::Yes(new)) => new,
+            Some(Whole::Cut) => return Ok(ChangedFiles::Everything),
+            None => return Err(self.unseen(place, head).await),
         };
         let Some(Whole::Yes(old)) = self.tree(place, base).await? else {
             return Ok(ChangedFiles::Everything);
@@ -86,10 +87,10 @@ impl Github {
             if asked > TREES_MAX {
                 return Err(Fault::poison(format!("{place} has too many files to list")));
             }
-            let whole = self.tree(place, &sha).await?.ok_or_else(|| gone(place, &sha))?;
-            let entries = match whole {
-                Whole::Yes(entries) => entries,
-                Whole::Cut => self.folder(place, &sha).await?,
+            let entries = match self.tree(place, &sha).await? {
+                Some(Whole::Yes(entries)) => entries,
+                Some(Whole::Cut) => self.folder(place, &sha).await?,
+                None => return Err(self.unseen(place, &sha).await),
             };
             let flat = !entries.iter().any(|entry| entry.path.contains('/'));
             for entry in entries {
@@ -105,6 +106,20 @@ impl Github {
         Ok(paths)
     }
 
+    /// What to say of a commit that GitHub does not show. One that was announced a moment ago may
+    /// not be there for each of GitHub's servers yet: it is worth waiting for. A repository that is
+    /// out of reach is not.
+    pub(crate) async fn unseen(&self, place: &str, sha: &Sha) -> Fault {
+        match self.client.ask(&Ask::get(place, String::new())).await {
+            Err(fault) => fault,
+            Ok(told) if !told.status.is_success() => told.refusal("look for a commit", place),
+            Ok(_) => {
+                let short = sha.short();
+                Fault::retryable(format!("GitHub does not show the commit {short} of {place} yet"))
+            }
+        }
+    }
+
     /// What lies in one folder itself.
     async fn folder(&self, place: &str, sha: &Sha) -> Result<Vec<TreeEntry>, Fault> {
         let path = format!("/git/trees/{}", segment(&sha.0));
@@ -117,10 +132,6 @@ impl Github {
     }
 }
 
-pub(crate) fn gone(place: &str, sha: &Sha) -> Fault {
-    let text = "GitHub knows no such commit, or the token or App has no access to it";
-    Fault::poison(format!("{place} at {}: {text}", sha.short()))
-}
 
 /// Paths whose content or mode differs.
 fn between(old: &[TreeEntry], new: &[TreeEntry]) -> Vec<String> {

@@ -1,7 +1,6 @@
 //! The `Source` port over GitHub's API.
 use crate::Github;
 use crate::client::{Ask, path, segment};
-use crate::compare::gone;
 use crate::wire::{Branch, Commit, Comparison};
 use async_trait::async_trait;
 use windlass_core::id::{RepoName, Sha};
@@ -122,7 +121,7 @@ impl Source for Github {
             // of reach must not look like one without definitions.
             404 => match self.commit(repo, sha).await? {
                 Some(_) => Ok(None),
-                None => Err(gone(place, sha)),
+                None => Err(self.unseen(place, sha).await),
             },
             _ => Err(told.refusal("read a file", place)),
         }

@@ -200,6 +200,29 @@ async fn a_comparison_that_always_fails_stops_nobody() {
     }
 }
 
+/// Who is told of a push may come to a server of GitHub's that does not know of it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_not_shown_yet_is_waited_for() {
+    let (bench, origin) = Bench::new();
+    let sha = origin.push("main", &[("a", "1")], &[]);
+    let github = bench.by_token();
+    let unseen = Sha("0123456789abcdef0123456789abcdef01234567".to_owned());
+    for fault in [
+        github.read(&bench.repo, &unseen, "a").await.unwrap_err(),
+        github.files(&bench.repo, &unseen).await.unwrap_err(),
+        github.changed(&bench.repo, Some(&sha), &unseen).await.unwrap_err(),
+    ] {
+        assert!(fault.is_retryable() && fault.chain().contains("yet"), "{fault}");
+    }
+    bench.forge.remove(PLACE);
+    for fault in [
+        github.files(&bench.repo, &unseen).await.unwrap_err(),
+        github.changed(&bench.repo, Some(&sha), &unseen).await.unwrap_err(),
+    ] {
+        assert!(!fault.is_retryable() && fault.chain().contains("no access"), "{fault}");
+    }
+}
+
 /// A repository that is out of reach must not look like one without that file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_out_of_reach_is_not_empty() {
