@@ -104,6 +104,11 @@ impl ForgeServer {
         self.shared.known().tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
     }
 
+    /// A personal token that is taken, and may see no repository.
+    pub fn blind(&self, token: &str) {
+        self.shared.known().blind.insert(token.to_owned());
+    }
+
     /// Installation tokens that were handed out are no good any more.
     pub fn revoke_installation_tokens(&self) {
         self.shared.known().installation_tokens.clear();

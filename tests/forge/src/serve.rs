@@ -178,6 +178,9 @@ pub(crate) fn api(shared: &Shared, asked: &Asked) -> Answer {
     if let Err(refused) = if by_app { app(asked) } else { holder(shared, asked) } {
         return refused;
     }
+    if bearer(asked).is_some_and(|token| shared.known().blind.contains(token)) {
+        return Answer::not_found();
+    }
     let answer = match (asked.method.as_str(), &parts[..]) {
         ("POST", ["app", "installations", id, "access_tokens"]) => mint(shared, id),
         (_, ["repos", owner, name, rest @ ..]) => {

@@ -87,6 +87,7 @@ pub(crate) struct Known {
     pub(crate) repos: BTreeMap<String, PathBuf>,
     pub(crate) statuses: BTreeMap<String, Vec<Status>>,
     pub(crate) tokens: BTreeSet<String>,
+    pub(crate) blind: BTreeSet<String>,
     /// Installation tokens and the second at which they end.
     pub(crate) installation_tokens: BTreeMap<String, u64>,
     pub(crate) minted: u64,

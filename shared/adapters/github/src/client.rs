@@ -131,24 +131,31 @@ impl Client {
     /// Asks in our name; once more if that is refused, with credentials read anew.
     pub(crate) async fn ask(&self, ask: &Ask<'_>) -> Result<Told, Fault> {
         let url = format!("{}/repos/{}{}", self.api, ask.place, ask.path);
-        let told = self.ask_at(ask, &url, false).await?;
+        let token = self.tokens.of(self, ask.place, false).await?;
+        let told = self.ask_with(ask, &url, &token).await?;
         match told.status {
-            StatusCode::UNAUTHORIZED => self.ask_at(ask, &url, true).await,
+            StatusCode::UNAUTHORIZED => {
+                let token = self.tokens.of(self, ask.place, true).await?;
+                self.ask_with(ask, &url, &token).await
+            }
+            StatusCode::NOT_FOUND => match self.tokens.renewed(&token).await? {
+                Some(token) => self.ask_with(ask, &url, &token).await,
+                None => Ok(told),
+            },
             _ => Ok(told),
         }
     }
 
-    async fn ask_at(&self, ask: &Ask<'_>, url: &str, fresh: bool) -> Result<Told, Fault> {
-        let token = self.tokens.of(self, ask.place, fresh).await?;
+    async fn ask_with(&self, ask: &Ask<'_>, url: &str, token: &str) -> Result<Told, Fault> {
         let mut url = url.to_owned();
-        let mut told = self.once(ask, &url, &token).await?;
+        let mut told = self.once(ask, &url, token).await?;
         for _ in 0..HOPS_MAX {
             let moved = matches!(told.status.as_u16(), 301 | 302 | 307 | 308);
             match told.header("location").filter(|to| moved && self.ours(to)) {
                 Some(to) => url = to.to_owned(),
                 None => break,
             }
-            told = self.once(ask, &url, &token).await?;
+            told = self.once(ask, &url, token).await?;
         }
         Ok(told)
     }

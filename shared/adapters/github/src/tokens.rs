@@ -11,6 +11,9 @@ use windlass_ports::Fault;
 
 /// A token that ends sooner is replaced.
 const LEFT_MIN_S: u64 = 300;
+/// Of what is not there it may be that a newer token would see it: the store is asked at most this
+/// often, for much is rightly not there.
+const RENEWED_EVERY_S: u64 = 60;
 /// What is assumed of a token whose end can't be read.
 const LIVES_S: u64 = 3_600;
 
@@ -24,8 +27,8 @@ pub(crate) struct Tokens {
 
 #[derive(Default)]
 struct Held {
-    /// The personal token, or the App's private key.
-    secret: Option<String>,
+    /// The second at which a personal token was last read past its cache because of a 404.
+    renewed_s: Option<u64>,
     /// Installations by `owner/repository`.
     installations: HashMap<String, u64>,
     /// Tokens by installation, and the second at which each ends.
@@ -52,19 +55,30 @@ impl Tokens {
     ) -> Result<String, Fault> {
         let mut held = self.held.lock().await;
         match &self.auth {
-            Auth::Token(_) => self.secret(&mut held, fresh).await,
+            Auth::Token(_) => self.secret(fresh).await,
             Auth::App { id, .. } => self.installed(client, &mut held, id, place, fresh).await,
         }
     }
 
-    async fn secret(&self, held: &mut Held, fresh: bool) -> Result<String, Fault> {
-        if let Some(known) = held.secret.as_ref().filter(|_| !fresh) {
-            return Ok(known.clone());
+    /// The personal token, if the store has another one than `used` by now. GitHub says of what a
+    /// token may not see that it is not there, so a token that was replaced by one that may see more
+    /// is not refused by 401.
+    pub(crate) async fn renewed(&self, used: &str) -> Result<Option<String>, Fault> {
+        let Auth::Token(_) = &self.auth else { return Ok(None) };
+        let (mut held, now_s) = (self.held.lock().await, self.now_s());
+        if held.renewed_s.is_some_and(|at| at <= now_s && now_s - at < RENEWED_EVERY_S) {
+            return Ok(None);
         }
+        let token = self.secret(true).await?;
+        held.renewed_s = Some(now_s);
+        Ok(Some(token).filter(|token| token != used))
+    }
+
+    /// The personal token, or the App's private key. Not kept here: whoever stores it has a cache
+    /// that ends.
+    async fn secret(&self, fresh: bool) -> Result<String, Fault> {
         let (Auth::Token(credential) | Auth::App { key: credential, .. }) = &self.auth;
-        let secret = credential.read(fresh).await?.trim().to_owned();
-        held.secret = Some(secret.clone());
-        Ok(secret)
+        Ok(credential.read(fresh).await?.trim().to_owned())
     }
 
     async fn installed(
@@ -82,7 +96,7 @@ impl Tokens {
             Some(id) => *id,
             None => {
                 let path = format!("/repos/{place}/installation");
-                let told = self.as_app(client, held, app, (Method::GET, &path)).await?;
+                let told = self.as_app(client, app, (Method::GET, &path)).await?;
                 let found: Installation = told.json("find the App's installation", place)?;
                 held.installations.insert(place.to_owned(), found.id);
                 found.id
@@ -93,7 +107,7 @@ impl Tokens {
             return Ok(token.clone());
         }
         let path = format!("/app/installations/{id}/access_tokens");
-        let told = self.as_app(client, held, app, (Method::POST, &path)).await?;
+        let told = self.as_app(client, app, (Method::POST, &path)).await?;
         let InstallationToken { token, expires_at } =
             told.json("get a token for the App", place)?;
         let end = expires_at.parse::<jiff::Timestamp>().ok();
@@ -108,14 +122,13 @@ impl Tokens {
     async fn as_app(
         &self,
         client: &Client,
-        held: &mut Held,
         app: &str,
         (method, path): (Method, &str),
     ) -> Result<Told, Fault> {
         let url = format!("{}{path}", client.api);
         let mut fresh = false;
         loop {
-            let pem = self.secret(held, fresh).await?;
+            let pem = self.secret(fresh).await?;
             let jwt = app::jwt(app, &pem, self.now_s()).map_err(|error| {
                 Fault::retryable_from("the GitHub App's private key can't be used", error)
             })?;

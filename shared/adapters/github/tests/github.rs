@@ -105,6 +105,39 @@ async fn a_rotated_token_is_read_again() {
     assert_eq!(token.fresh_reads.load(Ordering::SeqCst), reads);
 }
 
+/// The store's cache ends within minutes; a token that was replaced is used no longer than that,
+/// although GitHub would still take it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_not_kept_past_the_stores_own_cache() {
+    let (bench, origin) = Bench::new();
+    origin.push("main", &[("a", "1")], &[]);
+    let token = Rotating::new(TOKEN);
+    let github = bench.github(Auth::Token(token.clone()));
+    github.branches(&bench.repo).await.expect("the first");
+    bench.forge.set_tokens(&["ghp_theNextOne"]);
+    "ghp_theNextOne".clone_into(&mut token.cached.lock().unwrap());
+    github.branches(&bench.repo).await.expect("the next");
+    assert_eq!(bench.forge.calls().iter().filter(|call| call.status == 401).count(), 0);
+    assert_eq!(token.fresh_reads.load(Ordering::SeqCst), 0);
+}
+
+/// What a token may not see is not there, says GitHub: perhaps a newer one sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_looked_for_with_a_newer_token_once() {
+    let (bench, origin) = Bench::new();
+    let sha = origin.push("main", &[("a", "1")], &[]);
+    let token = Rotating::new(TOKEN);
+    let github = bench.github(Auth::Token(token.clone()));
+    bench.forge.set_tokens(&[TOKEN, "ghp_seesMore"]);
+    bench.forge.blind(TOKEN);
+    token.rotate("ghp_seesMore");
+    assert_eq!(github.branches(&bench.repo).await.expect("seen").len(), 1);
+    for _ in 0..3 {
+        assert_eq!(github.read(&bench.repo, &sha, "nothing").await.expect("answered"), None);
+    }
+    assert_eq!(token.fresh_reads.load(Ordering::SeqCst), 1, "much is rightly not there");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_makes_tokens_as_it_needs_them() {
     let (bench, origin) = Bench::new();
