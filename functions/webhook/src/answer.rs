@@ -16,6 +16,8 @@ pub enum Said {
     NotServed(String),
     Refused(Refusal),
     NotPost,
+    /// Signed with no secret that was live a moment ago; what is live now was not asked again.
+    Unsettled,
     /// No secret is configured, so nothing can be believed.
     NoSecret,
     /// Unknown stays unknown: the owner may send it again.
@@ -44,7 +46,7 @@ impl Said {
             Said::Repeated | Said::Pong => StatusCode::OK,
             Said::NotServed(_) => StatusCode::NOT_FOUND,
             Said::NotPost => StatusCode::METHOD_NOT_ALLOWED,
-            Said::NoSecret | Said::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
+            Said::Unsettled | Said::NoSecret | Said::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
             Said::Refused(refusal) => match refusal {
                 Refusal::Unsigned | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
                 Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -65,6 +67,7 @@ impl Said {
             Said::UnknownEvent(_) => "unknown_event",
             Said::NotServed(_) => "not_served",
             Said::NotPost => "not_post",
+            Said::Unsettled => "unsettled",
             Said::NoSecret => "no_secret",
             Said::StoreAway => "store_away",
             Said::Refused(refusal) => match refusal {
@@ -88,6 +91,9 @@ impl Said {
                 "{name} is not served here: add it to WINDLASS_REPOSITORIES, or take the webhook away"
             ),
             Said::NotPost => "deliveries come by POST".to_owned(),
+            Said::Unsettled => "signed with no secret that was live half a minute ago; if it is \
+                                newer, send it again in a minute"
+                .to_owned(),
             Said::NoSecret => "no webhook secret is configured here".to_owned(),
             Said::StoreAway => "nothing could be kept just now; send it again later".to_owned(),
             Said::Refused(refusal) => refusal.to_string(),

@@ -52,12 +52,11 @@ pub async fn handle(deps: &Deps, method: &Method, headers: &HeaderMap, body: &[u
     };
     let delivery_id = text(headers, "x-github-delivery").unwrap_or_default();
     let event = text(headers, "x-github-event").unwrap_or_default();
-    tracing::info!(
-        delivery_id = cut(delivery_id),
-        event = cut(event),
-        metric = said.metric(),
-        "answered"
-    );
+    let (delivery_id, event) = (cut(delivery_id), cut(event));
+    tracing::info!(delivery_id, event, metric = said.metric(), "answered");
+    if matches!(said, Said::NoSecret | Said::StoreAway) {
+        tracing::error!(delivery_id, count.Attention = 1, "GitHub was told to come again");
+    }
     said.into()
 }
 
@@ -71,16 +70,18 @@ async fn genuine(deps: &Deps, headers: &HeaderMap, body: &[u8]) -> Result<Verifi
     };
     // Whoever does not sign costs no look at a secret.
     claimed(&headers, body).map_err(Said::Refused)?;
-    let live = deps.secrets.live().await.map_err(away)?;
+    let now = deps.clock.now();
+    let live = deps.secrets.live(now).await.map_err(away)?;
     let first = verify(&headers, body, &live);
     if first != Err(Refusal::BadSignature) {
         return first.map_err(Said::Refused);
     }
-    match deps.secrets.fresh(deps.clock.now()).await.map_err(away)? {
+    match deps.secrets.fresh(now).await.map_err(away)? {
         Some(fresh) if fresh.is_empty() => Err(Said::NoSecret),
         Some(fresh) => verify(&headers, body, &fresh).map_err(Said::Refused),
         None if live.is_empty() => Err(Said::NoSecret),
-        None => first.map_err(Said::Refused),
+        // The secret may have been rotated since: unknown stays unknown.
+        None => Err(Said::Unsettled),
     }
 }
 
