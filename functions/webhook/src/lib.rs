@@ -52,12 +52,22 @@ pub async fn handle(deps: &Deps, method: &Method, headers: &HeaderMap, body: &[u
     };
     let delivery_id = text(headers, "x-github-delivery").unwrap_or_default();
     let event = text(headers, "x-github-event").unwrap_or_default();
-    let (delivery_id, event) = (cut(delivery_id), cut(event));
+    tell(&said, cut(delivery_id), cut(event));
+    said.into()
+}
+
+/// What is answered for a [`handle`] that takes too long.
+#[cfg(feature = "aws")]
+fn late() -> Answer {
+    tell(&Said::StoreAway, "", "");
+    Said::StoreAway.into()
+}
+
+fn tell(said: &Said, delivery_id: &str, event: &str) {
     tracing::info!(delivery_id, event, metric = said.metric(), "answered");
     if matches!(said, Said::NoSecret | Said::StoreAway) {
         tracing::error!(delivery_id, count.Attention = 1, "GitHub was told to come again");
     }
-    said.into()
 }
 
 /// The proof that the request is GitHub's, or what to say instead.

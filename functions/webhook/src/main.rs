@@ -14,7 +14,7 @@ use windlass_ports::clock::SystemClock;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = init::<Config>()?;
-    let aws = started(Aws::from_env())?;
+    let aws = started(Aws::from_env())?.attempt_ms(mount::ATTEMPT_MS);
     let bucket = Arc::new(Bucket::new(&aws, &config.store.bucket));
     let queues = Sqs::new(&aws, &config.store.queue_url_prefix, bucket.clone());
     let (parameters, manager) = (SsmSecrets::absolute(&aws), ManagerSecrets::new(&aws));
