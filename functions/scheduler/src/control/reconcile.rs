@@ -1,6 +1,9 @@
 //! A plan is the diff of definitions; an apply makes them so.
 use super::world::{self, Stored};
 use crate::{Deps, deliver, pushes};
+use futures_util::future::ready;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::time::Duration;
 use windlass_core::changes::Action;
 use windlass_core::definition::{OnDelete, StackDef};
 use windlass_core::drift::PoolSettings;
@@ -14,6 +17,12 @@ use windlass_definitions::{
     refused, render,
 };
 use windlass_ports::{Change, Fault, cas};
+
+/// GitHub allows a hundred requests of ours at a time.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+const READS_AT_ONCE: usize = 16;
+/// An invocation has two minutes; who is still reading by then says so instead of being killed.
+const READ_MAX: Duration = Duration::from_secs(90);
 
 /// How an administrative job ended.
 pub(super) enum Done {
@@ -208,20 +217,32 @@ async fn read(
     let Some(root) = pushes::root_file(deps, repo, sha).await? else {
         return Ok(Err(format!("commit {} has no windlass.yaml", sha.short())));
     };
-    let mut files = Vec::new();
-    if let Ok(includes) = includes(&root) {
-        for path in deps.source.files(repo, sha).await? {
-            if !includes.matches(&path) {
-                continue;
-            }
-            if let Some(bytes) = deps.source.read(repo, sha, &path).await? {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                files.push(SourceFile { path, text });
-            }
-        }
+    let mut files = vec![root];
+    if let Ok(includes) = includes(&files[0]) {
+        let mut paths = deps.source.files(repo, sha).await?;
+        paths.retain(|path| includes.matches(path));
+        let count = paths.len();
+        let included = tokio::time::timeout(READ_MAX, included(deps, spec, paths)).await;
+        let late = |_| Fault::retryable(format!("{count} definition files take too long to read"));
+        files.extend(included.map_err(late)??);
     }
-    files.insert(0, root);
     Ok(parse(repo, &spec.branch, &files, world).map_err(|problems| render(&problems)))
+}
+
+/// Those that are files, in the order of their paths. Many are asked for at a time: one after the
+/// other, some hundreds would outlast the invocation, each time.
+async fn included(
+    deps: &Deps,
+    spec: &JobSpec,
+    paths: Vec<String>,
+) -> Result<Vec<SourceFile>, Fault> {
+    let read = |path: String| async move {
+        let bytes = deps.source.read(&spec.repository, &spec.commit, &path).await?;
+        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(text.map(|text| SourceFile { path, text }))
+    };
+    let all = stream::iter(paths).map(read).buffered(READS_AT_ONCE);
+    all.try_filter_map(|file| ready(Ok(file))).try_collect().await
 }
 
 fn delta(diff: &DefinitionsDiff) -> Delta {
