@@ -91,9 +91,15 @@ async fn set_aside(
         reason: format!("can't say \"{words}\" under {context}: {}", fault.chain()),
         at,
     };
-    tracing::error!(effect_id = %entry.id, error = fault.chain(), "quarantined");
     let key = keys::quarantine(&format!("forge-{}", entry.id));
     cas::create(&*deps.docs, &key, &deps.write_ids.next(), &set_aside).await?;
+    tracing::error!(
+        effect_id = %entry.id,
+        error = fault.chain(),
+        count.Quarantined = 1,
+        count.Attention = 1,
+        "quarantined"
+    );
     Ok(())
 }
 
