@@ -1,6 +1,8 @@
 //! Stories of whole rollouts on the real handlers over the fakes.
 mod actor;
 mod claim;
+mod control;
+mod counts;
 mod crash;
 mod deliveries;
 mod dice;

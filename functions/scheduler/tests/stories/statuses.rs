@@ -1,4 +1,5 @@
 //! How runs stand, as people read it at their commits.
+use crate::counts::Attention;
 use crate::scenarios::{pair, ready};
 use crate::world::{LINKS, REPO, Tool, World, one};
 use async_trait::async_trait;
@@ -194,8 +195,10 @@ async fn a_forge_that_stays_away_is_given_up_after_a_day() {
     world.touch("net").await;
     world.settle().await;
     world.advance(24 * 60 * 60 * 1_000);
+    let attention = Attention::listen();
     world.quiet_down().await;
     assert_eq!(world.head("net").await.outbox, []);
+    assert_eq!(attention.counted(), 1, "the alarm hears of it");
     assert_eq!(world.set_aside().await.len(), 1);
 }
 
