@@ -5,7 +5,7 @@ use e2e::cloud::{iam, place};
 /// What is allowed although a run of the stories may pass without it: role, statement, actions or
 /// ends of resources, when it is needed.
 #[rustfmt::skip]
-const MEANT: [(&str, &str, &[&str], &str); 9] = [
+const MEANT: [(&str, &str, &[&str], &str); 10] = [
     ("fn-Webhook", "Deliveries", &["s3:GetObject"], "a delivery that was taken before: what lies there is read back"),
     ("fn-Scheduler", "HandBack", &["sqs:ChangeMessageVisibility", "-intents.fifo", "-reports.fifo", "-jobs-control-first"], "a message that fails for now: chance"),
     ("fn-Scheduler", "DeadLetters", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "-intents-dead.fifo", "-reports-dead.fifo", "-jobs-control-first-dead"], "looked for every ten minutes, found after an outage that outlasts 120 receives"),
@@ -14,7 +14,8 @@ const MEANT: [(&str, &str, &[&str], &str); 9] = [
     ("fn-Scheduler", "StateLocks", &["s3:GetObject", "s3:DeleteObject", ".tflock"], "a lock left by a worker whose machine never came back: hours"),
     ("fn-Scheduler", "SecretNames", &["/secrets/*"], "a path is meant with and without its slash"),
     ("fn-Drift", "PlacesAndTickets", &["s3:GetObject"], "a place that another had first: chance"),
-    (iam::WORKER, "Fetch", &["/messages/*"], "a body of more than a message holds"),
+    ("fn-Api", "Messages", &["s3:PutObject", "/messages/*"], "a message that was set aside and is too large for one"),
+    (iam::WORKER, "Say", &["/late-result", "/gone"], "a worker that was declared lost and is not, one whose tool outlived it: chance"),
 ];
 
 #[test]
