@@ -8,7 +8,7 @@ use e2e::cloud::{iam, place};
 const MEANT: [(&str, &str, &[&str], &str); 10] = [
     ("fn-Webhook", "Deliveries", &["s3:GetObject"], "a delivery that was taken before: what lies there is read back"),
     ("fn-Scheduler", "HandBack", &["sqs:ChangeMessageVisibility", "-intents.fifo", "-reports.fifo", "-jobs-control-first"], "a message that fails for now: chance"),
-    ("fn-Scheduler", "DeadLetters", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "-intents-dead.fifo", "-reports-dead.fifo", "-jobs-control-first-dead"], "looked for every ten minutes, found after an outage that outlasts 120 receives"),
+    ("fn-Scheduler", "DeadLetters", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "-intents-dead.fifo", "-reports-dead.fifo", "-jobs-control-first-dead", "-jobs-default-first-dead", "-jobs-default-rest-dead", "-schedules-dead"], "looked for every ten minutes, found after an outage that outlasts 120 receives"),
     ("fn-Scheduler", "Strike", &["/refused"], "a refused delivery that is good after all: for a later version"),
     ("fn-Scheduler", "Messages", &["s3:GetObject", "s3:PutObject", "/messages/*"], "a body of more than a message holds"),
     ("fn-Scheduler", "StateLocks", &["s3:GetObject", "s3:DeleteObject", ".tflock"], "a lock left by a worker whose machine never came back: hours"),

@@ -1,5 +1,5 @@
 //! One invocation of the scheduler function: messages of one of its queues, or the tick.
-use crate::{Deps, Fate, handle_message, tick, watch};
+use crate::{Deps, Fate, bury, handle_message, tick, watch};
 use serde_json::{Value, json};
 use windlass_lambda::settings::Store;
 use windlass_lambda::{Event, Turn, batch};
@@ -16,9 +16,10 @@ pub async fn handle(deps: &Deps, store: &Store, event: Value, turn: Turn) -> Res
         }
         Event::Tick => {
             let woken = tick(deps).await;
-            // Whatever comes of the one, the other is tried.
-            let told = watch(deps).await?;
-            let woken = woken?;
+            // Whatever comes of the one, the others are tried.
+            let told = watch(deps).await;
+            bury(deps).await?;
+            let (told, woken) = (told?, woken?);
             tracing::debug!(woken, told, "ticked");
             Ok(json!({ "woken": woken, "told": told }))
         }

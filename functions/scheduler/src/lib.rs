@@ -12,6 +12,7 @@ mod facts;
 mod handle;
 #[cfg(feature = "aws")]
 pub mod invocation;
+mod letters;
 mod lost;
 mod observe;
 mod presence;
@@ -27,6 +28,7 @@ pub use control::{
     serve_once as serve_control_once,
 };
 pub use handle::{Fate, Quarantined, handle_intent, handle_message, handle_report, serve};
+pub use letters::bury;
 pub use observe::{WATCH_MINUTES, observe, watch};
 pub use presence::DocPresence;
 pub use repo::event as repo_event;

@@ -3,7 +3,8 @@
 //! Handlers write `tracing` events and know nothing of CloudWatch. A field `count.Name = 3`, or
 //! `metric = "Name"` for one of them, makes the line carry the metric `Name` in CloudWatch's
 //! embedded format, so that it costs no request. Its only dimension is the function: a dimension
-//! per stack would be a metric, and a bill, per stack.
+//! per stack would be a metric, and a bill, per stack. `Attention` is counted for the whole
+//! installation instead: an alarm, which costs by the month, hears of one metric.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -20,6 +21,8 @@ use windlass_ports::Clock;
 use windlass_ports::clock::SystemClock;
 
 const NAMESPACE: &str = "Windlass";
+/// Somebody should look: what the alarm hears of, whichever function it comes from.
+const ATTENTION: &str = "Attention";
 const COUNT: &str = "count.";
 /// Who says nothing worth its price at `info`.
 const DEFAULT: &str = "info";
@@ -56,6 +59,10 @@ impl<W: Write> Lines<W> {
         line.insert("target".to_owned(), target.into());
         line.extend(fields.words);
         if !fields.counts.is_empty() {
+            let installation = self.function.rsplit_once('-').map_or("", |(name, _)| name);
+            if fields.counts.contains_key(ATTENTION) {
+                line.insert("installation".to_owned(), installation.into());
+            }
             line.insert("_aws".to_owned(), embedded(now, &fields.counts));
             line.extend(fields.counts);
         }
@@ -64,14 +71,17 @@ impl<W: Write> Lines<W> {
 }
 
 fn embedded(now: UnixMs, counts: &Map<String, Value>) -> Value {
-    let metrics: Vec<Value> =
-        counts.keys().map(|name| json!({ "Name": name, "Unit": "Count" })).collect();
-    json!({
-        "Timestamp": now.0,
-        "CloudWatchMetrics": [{
-            "Namespace": NAMESPACE, "Dimensions": [["function"]], "Metrics": metrics,
-        }],
-    })
+    let (all, own): (Vec<&String>, Vec<&String>) =
+        counts.keys().partition(|name| *name == ATTENTION);
+    let directives = [("installation", all), ("function", own)];
+    let directives = directives.iter().filter(|(_, names)| !names.is_empty());
+    let directives = directives.map(|(dimension, names)| {
+        let metrics = names.iter().map(|name| json!({ "Name": name, "Unit": "Count" }));
+        let metrics: Vec<Value> = metrics.collect();
+        json!({ "Namespace": NAMESPACE, "Dimensions": [[dimension]], "Metrics": metrics })
+    });
+    let directives: Vec<Value> = directives.collect();
+    json!({ "Timestamp": now.0, "CloudWatchMetrics": directives })
 }
 
 /// Fields as they were said; a later one of the same name replaces an earlier.
@@ -222,10 +232,19 @@ mod tests {
         assert_eq!(lines[0]["Quarantined"], 1);
         assert_eq!(lines[0]["_aws"]["Timestamp"], 1_764_054_000_000_u64);
         assert_eq!(said(|| tracing::info!(metric = "Unsigned", "refused"))[0]["Unsigned"], 1);
-        let expect = json!([{
+        let own = json!({
             "Namespace": "Windlass", "Dimensions": [["function"]],
             "Metrics": [{ "Name": "Quarantined", "Unit": "Count" }],
-        }]);
-        assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"], expect);
+        });
+        assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"], json!([own]));
+        // What the alarm hears is one metric, whichever function counts.
+        let both = || tracing::error!(count.Quarantined = 2, count.Attention = 2, "set aside");
+        let line = said(both).remove(0);
+        let all = json!({
+            "Namespace": "Windlass", "Dimensions": [["installation"]],
+            "Metrics": [{ "Name": "Attention", "Unit": "Count" }],
+        });
+        assert_eq!(line["_aws"]["CloudWatchMetrics"], json!([all, own]));
+        assert_eq!((&line["installation"], &line["Attention"]), (&json!("windlass"), &json!(2)));
     }
 }

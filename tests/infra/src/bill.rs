@@ -69,9 +69,13 @@ pub fn idle(of_type: &dyn Fn(&str) -> Vec<(String, Value)>, patient: bool) -> Ve
         let polls = MINUTES * POLLS_PER_MINUTE * pollers;
         let what = format!("empty receives of `{queue}`, {pollers} pollers");
         items.push(Item::new(what, polls, sqs(queue)));
-        let dead = windlass_dead_letters(queue);
-        let what = format!("the tick looks into `{dead}`");
-        items.push(Item::new(what, MINUTES / REDRIVE_MINUTES as f64, sqs(queue)));
+    }
+    for (_, queue) in of_type("AWS::SQS::Queue") {
+        let name = queue["QueueName"].as_str().unwrap_or_default();
+        if name.trim_end_matches(".fifo").ends_with("-dead") {
+            let what = format!("the tick looks into `{name}`");
+            items.push(Item::new(what, MINUTES / REDRIVE_MINUTES as f64, sqs(name)));
+        }
     }
     let mut runs = 0.0;
     for (logical, rule) in of_type("AWS::Events::Rule") {
@@ -93,14 +97,6 @@ pub fn idle(of_type: &dyn Fn(&str) -> Vec<(String, Value)>, patient: bool) -> Ve
 
 fn sqs(queue: &str) -> f64 {
     if queue.ends_with(".fifo") { SQS_FIFO } else { SQS_STANDARD }
-}
-
-/// As `ports::queues::dead_letters` names them.
-fn windlass_dead_letters(queue: &str) -> String {
-    match queue.strip_suffix(".fifo") {
-        Some(name) => format!("{name}-dead.fifo"),
-        None => format!("{queue}-dead"),
-    }
 }
 
 /// `rate(10 minutes)`; anything else is never.

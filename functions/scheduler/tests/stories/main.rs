@@ -11,6 +11,7 @@ mod fence;
 mod flow;
 mod heir;
 mod invariants;
+mod letters;
 mod rollouts;
 mod scenarios;
 mod simulation;

@@ -7,6 +7,9 @@ use windlass_core::keys;
 use windlass_lambda::{Configured, asked};
 use windlass_ports::queues::{RECEIVES_MAX, dead_letters};
 
+/// What a function takes that holds nothing.
+const ROOM_BYTES: u64 = 64 * 1024 * 1024;
+
 fn env(function: &str) -> BTreeSet<String> {
     let all = translated()["Resources"][function]["Properties"]["Environment"]["Variables"].clone();
     all.as_object().unwrap().keys().cloned().collect()
@@ -155,6 +158,45 @@ fn at_most_four_queues_are_polled_and_each_as_it_must_be() {
         let (visible, limit) = (&queue["VisibilityTimeout"], &function.1["Timeout"]);
         assert!(visible.as_u64() > limit.as_u64(), "{name}: nobody gets it while it is handled");
     }
+}
+
+/// An alarm that can't fire is none.
+#[test]
+fn alarms_hear_of_what_is_counted_and_of_what_comes_again() {
+    let alarms = template().of_type("AWS::CloudWatch::Alarm").unwrap();
+    let find = |name: &str| alarms.iter().find(|(logical, _)| logical == name).unwrap().1.clone();
+    // As the log counts it (lambda: log.rs).
+    let attention = find("AttentionAlarm");
+    let dimension = serde_json::json!([{ "Name": "installation", "Value": "windlass" }]);
+    assert_eq!((&attention["MetricName"], &attention["Dimensions"]), (&"Attention".into(), &dimension));
+    // What kills its invocation comes again after the visibility, and so often it must be enough.
+    let number = |of: &Value, name: &str| of[name].as_u64().unwrap();
+    let queues = template().of_type("AWS::SQS::Queue").unwrap();
+    let visible = queues.iter().map(|(_, queue)| queue["VisibilityTimeout"].as_u64().unwrap_or(30));
+    let scheduler = find("SchedulerAlarm");
+    let period = number(&scheduler, "Period");
+    assert!(period >= visible.max().unwrap(), "each period has one");
+    assert!(number(&scheduler, "DatapointsToAlarm") <= number(&scheduler, "EvaluationPeriods"));
+    for function in ["Scheduler", "Webhook"] {
+        let alarm = find(&format!("{function}Alarm"));
+        let named = alarm["Dimensions"][0]["Value"].as_str().unwrap();
+        assert_eq!(named, format!("windlass-{}", function.to_lowercase()));
+    }
+}
+
+/// Who is cut off says nothing, so everybody has answered by then.
+#[test]
+fn who_answers_does_so_before_the_time_is_up() {
+    let functions = template().of_type("AWS::Lambda::Function").unwrap();
+    let find = |name: &str| functions.iter().find(|(logical, _)| logical == name).unwrap().1.clone();
+    let limit_ms = find("Webhook")["Timeout"].as_u64().unwrap() * 1_000;
+    assert!(webhook::mount::ANSWER_MS + 1_000 <= limit_ms);
+    let twice_ms = 2 * webhook::mount::ATTEMPT_MS + 1_000;
+    assert!(twice_ms <= webhook::mount::ANSWER_MS, "one that hangs, a pause, and another one");
+    let scheduler = find("Scheduler");
+    let memory = scheduler["MemorySize"].as_u64().unwrap() * 1024 * 1024;
+    let archive = 2 * adapter_github::ARCHIVE_BYTES_MAX as u64;
+    assert!(archive + ROOM_BYTES <= memory, "an archive, twice while it grows, and all the rest");
 }
 
 #[test]
