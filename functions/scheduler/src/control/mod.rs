@@ -24,6 +24,8 @@ use windlass_ports::{Change, Delivery, Fault, Outgoing, cas};
 pub const CONTROL_INSTANCE: &str = "control";
 const VISIBILITY_MS: u64 = 60_000;
 const WAIT_MS: u64 = 20_000;
+/// How long a commit that its source does not show is waited for.
+const UNSEEN_MS_MAX: u64 = 10 * 60 * 1_000;
 
 fn pool() -> PoolId {
     keys::CONTROL_POOL.into()
@@ -112,7 +114,7 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
     let Some(spec) = cas::load::<JobSpec>(&*deps.docs, &keys::job_spec(job)).await? else {
         return Err(Fault::retryable(format!("the spec of {job} is not there yet")));
     };
-    let spec = spec.value;
+    let (spec, age_ms) = (spec.value, spec.age_ms);
     if cas::load::<JobResult>(&*deps.docs, &keys::job_result(job)).await?.is_none() {
         let epoch = take(deps, job).await?;
         if !claim(deps, job, epoch).await? {
@@ -127,7 +129,9 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
         };
         let done = match done {
             // What can never succeed ends the run: the next definitions must not wait for it.
-            Err(fault) if !fault.is_retryable() => Done::Faulty { reason: fault.chain() },
+            Err(fault) if !fault.is_retryable() || is_gone(deps, &spec, age_ms).await => {
+                Done::Faulty { reason: fault.chain() }
+            }
             done => done?,
         };
         let result = result(&spec, step, done, started_at, deps.clock.now());
@@ -135,6 +139,12 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
     }
     report(deps, &spec, News::Ended).await?;
     release(deps, job).await
+}
+
+/// A commit that was not shown yet would be by now.
+async fn is_gone(deps: &Deps, spec: &JobSpec, age_ms: u64) -> bool {
+    age_ms > UNSEEN_MS_MAX
+        && matches!(deps.source.commit(&spec.repository, &spec.commit).await, Ok(None))
 }
 
 async fn take(deps: &Deps, job: &JobId) -> Result<u64, Fault> {

@@ -2,6 +2,7 @@
 use crate::world::{REPO, World};
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Barrier;
 use windlass_core::id::{RepoName, Sha};
 use windlass_ports::fake::FakeSource;
@@ -14,6 +15,62 @@ const AT_ONCE: usize = 16;
 struct Crowd {
     inner: Arc<FakeSource>,
     gate: Barrier,
+}
+
+/// A source that shows no commit any more, as soon as it is told so.
+struct Shy {
+    inner: Arc<FakeSource>,
+    shy: AtomicBool,
+}
+
+impl Shy {
+    fn is_shy(&self) -> bool {
+        self.shy.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Source for Shy {
+    async fn branches(&self, repo: &RepoName) -> Result<Vec<(String, Sha)>, Fault> {
+        self.inner.branches(repo).await
+    }
+    async fn changed(
+        &self,
+        repo: &RepoName,
+        base: Option<&Sha>,
+        head: &Sha,
+    ) -> Result<ChangedFiles, Fault> {
+        self.inner.changed(repo, base, head).await
+    }
+    async fn commit(&self, repo: &RepoName, sha: &Sha) -> Result<Option<CommitInfo>, Fault> {
+        if self.is_shy() { Ok(None) } else { self.inner.commit(repo, sha).await }
+    }
+    async fn resolve(&self, repo: &RepoName, name: &str) -> Result<Option<Sha>, Fault> {
+        self.inner.resolve(repo, name).await
+    }
+    async fn read(&self, repo: &RepoName, sha: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let unseen = || Fault::retryable("this commit is not shown yet");
+        if self.is_shy() { Err(unseen()) } else { self.inner.read(repo, sha, path).await }
+    }
+    async fn files(&self, repo: &RepoName, sha: &Sha) -> Result<Vec<String>, Fault> {
+        self.inner.files(repo, sha).await
+    }
+}
+
+/// It is waited for, and not for ever: one of these runs at a time, whosever it is.
+#[tokio::test]
+async fn a_commit_that_is_never_shown_ends_its_run() {
+    let mut world = World::new();
+    let shy = Arc::new(Shy { inner: world.source.clone(), shy: AtomicBool::new(false) });
+    world.deps.source = shy.clone();
+    world.push("main", &[("windlass.yaml", "version: 1\n")]).await;
+    shy.shy.store(true, Ordering::Relaxed);
+    world.settle().await;
+    for (minutes, expect) in [(5, "PLANNING"), (10, "FAILED")] {
+        world.advance(minutes * 60_000);
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, expect, "{minutes}");
+    }
 }
 
 #[async_trait]
