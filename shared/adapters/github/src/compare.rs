@@ -132,7 +132,6 @@ impl Github {
     }
 }
 
-
 /// Paths whose content or mode differs.
 fn between(old: &[TreeEntry], new: &[TreeEntry]) -> Vec<String> {
     type Known<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;

@@ -168,7 +168,10 @@ fn alarms_hear_of_what_is_counted_and_of_what_comes_again() {
     // As the log counts it (lambda: log.rs).
     let attention = find("AttentionAlarm");
     let dimension = serde_json::json!([{ "Name": "installation", "Value": "windlass" }]);
-    assert_eq!((&attention["MetricName"], &attention["Dimensions"]), (&"Attention".into(), &dimension));
+    assert_eq!(
+        (&attention["MetricName"], &attention["Dimensions"]),
+        (&"Attention".into(), &dimension)
+    );
     // What kills its invocation comes again after the visibility, and so often it must be enough.
     let number = |of: &Value, name: &str| of[name].as_u64().unwrap();
     let queues = template().of_type("AWS::SQS::Queue").unwrap();
@@ -188,7 +191,8 @@ fn alarms_hear_of_what_is_counted_and_of_what_comes_again() {
 #[test]
 fn who_answers_does_so_before_the_time_is_up() {
     let functions = template().of_type("AWS::Lambda::Function").unwrap();
-    let find = |name: &str| functions.iter().find(|(logical, _)| logical == name).unwrap().1.clone();
+    let find =
+        |name: &str| functions.iter().find(|(logical, _)| logical == name).unwrap().1.clone();
     let limit_ms = find("Webhook")["Timeout"].as_u64().unwrap() * 1_000;
     assert!(webhook::mount::ANSWER_MS + 1_000 <= limit_ms);
     let twice_ms = 2 * webhook::mount::ATTEMPT_MS + 1_000;
