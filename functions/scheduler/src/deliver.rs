@@ -287,11 +287,12 @@ async fn put_rollout(deps: &Deps, rollout: &Rollout) -> Result<(), Fault> {
 }
 
 async fn send_job(deps: &Deps, spec: &JobSpec) -> Result<(), Fault> {
-    let key = keys::job_spec(&spec.id);
-    cas::create(&*deps.docs, &key, &deps.write_ids.next(), spec).await?;
+    // The code first: the sweep sends pointers too, and who finds the spec may begin.
     if spec.pool.as_str() != keys::CONTROL_POOL {
         deps.archive.ensure(&spec.repository, &spec.commit).await?;
     }
+    let key = keys::job_spec(&spec.id);
+    cas::create(&*deps.docs, &key, &deps.write_ids.next(), spec).await?;
     let pointer = Pointer { job: spec.id.clone(), stack: spec.stack.clone() };
     send_pointer(deps, pointer, &spec.pool, spec.class).await
 }

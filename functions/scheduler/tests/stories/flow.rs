@@ -1,5 +1,6 @@
 //! The main job: a commit becomes a plan, a decision and an applied change.
 use crate::world::{Tool, World};
+use windlass_core::id::{RepoName, Sha};
 use windlass_core::run::{RunType, State};
 use windlass_core::stack::Answer;
 
@@ -210,4 +211,34 @@ async fn a_repository_that_renames_its_branch_keeps_its_definitions() {
     world.settle().await;
     world.pass_minutes(2).await;
     assert_eq!(world.states(&["app"]).await, ["FINISHED"]);
+}
+
+/// A forge that is away for minutes, after it has told of a push.
+struct Away;
+
+#[async_trait::async_trait]
+impl windlass_ports::Archive for Away {
+    async fn ensure(&self, _: &RepoName, _: &Sha) -> Result<(), windlass_ports::Fault> {
+        Err(windlass_ports::Fault::retryable("the forge is away"))
+    }
+}
+
+/// The sweep sends pointers by itself: no worker may begin before the code lies there.
+#[tokio::test]
+async fn a_job_whose_code_is_not_there_yet_waits_for_it() {
+    let mut world = World::with(NET, &["net"]).await;
+    let specs = |world: &World| {
+        let docs = world.docs.dump();
+        docs.keys().filter(|key| key.starts_with("jobs/") && key.ends_with("/spec")).count()
+    };
+    let (there, before) = (world.deps.archive.clone(), specs(&world));
+    world.deps.archive = std::sync::Arc::new(Away);
+    world.touch("net").await;
+    world.settle().await;
+    world.pass_minutes(4).await;
+    assert_eq!(specs(&world), before);
+    assert_eq!(world.states(&["net"]).await, ["READY"]);
+    world.deps.archive = there;
+    world.pass_minutes(2).await;
+    assert_eq!(specs(&world), before + 1, "and then it is there");
 }
