@@ -46,7 +46,8 @@ pub fn function(name: &str) -> PathBuf {
 /// SDKs anew.
 fn on_aws() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    const NAMES: [&str; 5] = ["webhook", "scheduler", "api", "drift", "windlass"];
+    const NAMES: [&str; 7] =
+        ["webhook", "scheduler", "api", "drift", "autoscaler", "drainer", "windlass"];
     BUILT.get_or_init(|| {
         let packages = NAMES.iter().flat_map(|name| ["--package", name, "--bin", name]);
         let words: Vec<&str> = packages.chain(["--features", "aws"]).collect();

@@ -1,0 +1,1 @@
+//! Autoscaler and drainer in our own module: lifecycle hooks, a store, workers of ours.
