@@ -11,8 +11,7 @@ use crate::Deps;
 use reconcile::Done;
 use tokio::sync::watch;
 use windlass_core::id::{InstanceId, PoolId, derive};
-use windlass_core::instance::Instance;
-use windlass_core::instance::Slot;
+use windlass_core::instance::{Instance, Refused, Slot};
 use windlass_core::job::{
     Claim, JobId, JobResult, JobSpec, News, Phase, Pointer, Report, Step, Verdict,
 };
@@ -22,7 +21,9 @@ use windlass_ports::{Change, Delivery, Fault, Outgoing, cas};
 
 /// The one record under `pools/control/instances/`.
 pub const CONTROL_INSTANCE: &str = "control";
-const VISIBILITY_MS: u64 = 60_000;
+/// More than the longest job takes, so that nobody else gets its pointer meanwhile. Who gets it all
+/// the same changes nothing ([`reconcile::apply`]).
+const VISIBILITY_MS: u64 = 150_000;
 const WAIT_MS: u64 = 20_000;
 /// How long a commit that its source does not show is waited for.
 const UNSEEN_MS_MAX: u64 = 10 * 60 * 1_000;
@@ -115,7 +116,7 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
         return Err(Fault::retryable(format!("the spec of {job} is not there yet")));
     };
     let (spec, age_ms) = (spec.value, spec.age_ms);
-    if cas::load::<JobResult>(&*deps.docs, &keys::job_result(job)).await?.is_none() {
+    if !is_ended(deps, job).await? {
         let epoch = take(deps, job).await?;
         if !claim(deps, job, epoch).await? {
             return release(deps, job).await;
@@ -130,15 +131,23 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
         let done = match done {
             // What can never succeed ends the run: the next definitions must not wait for it.
             Err(fault) if !fault.is_retryable() || is_gone(deps, &spec, age_ms).await => {
-                Done::Faulty { reason: fault.chain() }
+                Some(Done::Faulty { reason: fault.chain() })
             }
             done => done?,
         };
-        let result = result(&spec, step, done, started_at, deps.clock.now());
-        cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
+        if let Some(done) = done {
+            let (key, write_id) = (keys::job_result(job), deps.write_ids.next());
+            let result = result(&spec, step, done, started_at, deps.clock.now());
+            cas::create(&*deps.docs, &key, &write_id, &result).await?;
+        }
     }
     report(deps, &spec, News::Ended).await?;
     release(deps, job).await
+}
+
+/// Somebody ended it: this delivery of its pointer, an earlier one, or a later one.
+async fn is_ended(deps: &Deps, job: &JobId) -> Result<bool, Fault> {
+    Ok(cas::load::<JobResult>(&*deps.docs, &keys::job_result(job)).await?.is_some())
 }
 
 /// A commit that was not shown yet would be by now.
@@ -147,7 +156,24 @@ async fn is_gone(deps: &Deps, spec: &JobSpec, age_ms: u64) -> bool {
         && matches!(deps.source.commit(&spec.repository, &spec.commit).await, Ok(None))
 }
 
+/// The slot, for this job. A job that has its result needs it no more: who held it last may have
+/// died, with nobody left to bring its pointer again.
 async fn take(deps: &Deps, job: &JobId) -> Result<u64, Fault> {
+    if let Ok(epoch) = take_slot(deps, job).await? {
+        return Ok(epoch);
+    }
+    let record = cas::load::<Instance>(&*deps.docs, &instance_key()).await?;
+    for slot in record.into_iter().flat_map(|found| found.value.slots) {
+        if let Slot::Busy { job: held } = slot
+            && is_ended(deps, &held).await?
+        {
+            release(deps, &held).await?;
+        }
+    }
+    take_slot(deps, job).await?.map_err(|refused| Fault::retryable(refused.to_string()))
+}
+
+async fn take_slot(deps: &Deps, job: &JobId) -> Result<Result<u64, Refused>, Fault> {
     let now = deps.clock.now();
     cas::update(
         &*deps.docs,
@@ -156,11 +182,11 @@ async fn take(deps: &Deps, job: &JobId) -> Result<u64, Fault> {
         |record: Option<&Instance>| {
             let known = record.cloned().unwrap_or_else(|| unregistered(now));
             let epoch = known.epoch;
-            match known.take(epoch, job) {
-                Ok(next) if Some(&next) == record => Ok(Change::Keep(epoch)),
-                Ok(next) => Ok(Change::Write(next, epoch)),
-                Err(refused) => Err(Fault::retryable(refused.to_string())),
-            }
+            Ok(match known.take(epoch, job) {
+                Ok(next) if Some(&next) == record => Change::Keep(Ok(epoch)),
+                Ok(next) => Change::Write(next, Ok(epoch)),
+                Err(refused) => Change::Keep(Err(refused)),
+            })
         },
     )
     .await

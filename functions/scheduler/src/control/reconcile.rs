@@ -1,4 +1,5 @@
 //! A plan is the diff of definitions; an apply makes them so.
+use super::is_ended;
 use super::world::{self, Stored};
 use crate::{Deps, deliver, pushes};
 use futures_util::future::ready;
@@ -8,7 +9,7 @@ use windlass_core::changes::Action;
 use windlass_core::definition::{OnDelete, StackDef};
 use windlass_core::drift::PoolSettings;
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
-use windlass_core::id::{Digest, EventId, PoolId, RepoName, StackId, derive};
+use windlass_core::id::{Digest, EventId, PoolId, StackId, derive};
 use windlass_core::index::{self, Catalog, Reconciled};
 use windlass_core::job::{Delta, JobSpec, PlanRef, Step};
 use windlass_core::keys;
@@ -16,7 +17,8 @@ use windlass_definitions::{
     Definitions, DefinitionsDiff, PoolDef, SourceFile, World, diff, includes, needs_person, parse,
     refused, render,
 };
-use windlass_ports::{Change, Fault, cas};
+use windlass_ports::Fault;
+use windlass_ports::cas::{self, Loaded};
 
 /// GitHub allows a hundred requests of ours at a time.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
@@ -40,15 +42,17 @@ pub(super) enum Done {
 }
 
 /// Reads the commit's definition files, compares them with what is applied, and stores what an
-/// apply will do under its digest.
-pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
+/// apply will do under its digest. None: another delivery of the job has ended it meanwhile.
+pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, Fault> {
     let repo = &spec.repository;
-    let world = world::around(deps, repo).await?;
+    let catalog = world::catalog(deps).await?;
+    let catalog = catalog.as_ref().map(|found| &found.value);
+    let world = world::around(deps, repo, catalog).await?;
     let definitions = match read(deps, spec, &world).await? {
         Ok(definitions) => definitions,
         Err(reason) => {
             log(deps, spec, Step::Planning, &reason).await?;
-            return Ok(Done::Faulty { reason });
+            return Ok(Some(Done::Faulty { reason }));
         }
     };
     let known = world::stored(deps, repo).await?;
@@ -57,7 +61,7 @@ pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     if !refusals.is_empty() {
         let reason = refusals.join("\n");
         log(deps, spec, Step::Planning, &reason).await?;
-        return Ok(Done::Faulty { reason });
+        return Ok(Some(Done::Faulty { reason }));
     }
     let removed = diff.removed.iter().map(|stack| &stack.slug);
     let with_state = world::with_state(deps, removed).await?;
@@ -66,6 +70,10 @@ pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     log(deps, spec, Step::Planning, &lines.collect::<Vec<_>>().join("\n")).await?;
 
     let body = json(&definitions)?;
+    // What a person looks at by now is not written over.
+    if is_ended(deps, &spec.id).await? {
+        return Ok(None);
+    }
     let plan = PlanRef { key: keys::plan_archive(&spec.id), digest: Digest::of(&body) };
     deps.blobs.put(&plan.key, body).await?;
     let changes = diff.changes();
@@ -73,12 +81,18 @@ pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     deps.blobs.put(&changes_key, json(&changes)?).await?;
     let first = known.revision == 0;
     let changed = first || !diff.is_empty();
-    Ok(Done::Planned { plan, changes_key, delta: delta(&diff), changes: changed, warnings })
+    let delta = delta(&diff);
+    Ok(Some(Done::Planned { plan, changes_key, delta, changes: changed, warnings }))
 }
 
 /// Catalog, indexes, then every stack's actor, then the record of what was applied: written last,
 /// so that an apply that was cut off is made again whole.
-pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
+///
+/// Two deliveries of one job may be here at once. The catalog's version is the token: who read it
+/// before the job had ended, and swaps it from there, can undo nothing that came later, because no
+/// later apply begins before this one has its result. Whatever else is written carries the
+/// revision that this swap gave, and is only raised. None: the other one has ended the job.
+pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, Fault> {
     let Some(plan) = &spec.plan else { return Ok(faulty("there is no plan to apply")) };
     let Some(body) = deps.blobs.get(&plan.key).await? else {
         return Ok(faulty("the plan is gone; trigger a new run"));
@@ -89,9 +103,13 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     let definitions: Definitions = serde_json::from_slice(&body)
         .map_err(|error| Fault::poison_from("the stored plan does not parse", error))?;
     let repo = &spec.repository;
+    let catalog = world::catalog(deps).await?;
+    if is_ended(deps, &spec.id).await? {
+        return Ok(None);
+    }
     let known = world::stored(deps, repo).await?;
     // A plan may have waited for a person while other repositories' definitions went on.
-    let world = world::around(deps, repo).await?;
+    let world = world::around(deps, repo, catalog.as_ref().map(|found| &found.value)).await?;
     let mut refusals = refused(&diff(&known.definitions, &definitions), &world);
     for stack in &definitions.stacks {
         if let Some(other) = world.stacks.get(&stack.slug) {
@@ -105,9 +123,9 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
     if !refusals.is_empty() {
         let reason = refusals.join("\n");
         log(deps, spec, Step::Applying, &reason).await?;
-        return Ok(Done::Faulty { reason });
+        return Ok(Some(Done::Faulty { reason }));
     }
-    let done = reconcile(deps, repo, spec, &definitions.stacks).await?;
+    let done = reconcile(deps, catalog, spec, &definitions.stacks).await?;
     let revision = done.catalog.revision;
     for (name, index) in &done.indexes {
         let key = keys::repo_index(name);
@@ -127,16 +145,11 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Done, Fault> {
         undefine(deps, stack, revision).await?;
     }
     let stored = Stored { commit: spec.commit.clone(), revision, definitions };
-    cas::update(
-        &*deps.docs,
-        &keys::definitions(repo),
-        &deps.write_ids.next(),
-        |_: Option<&Stored>| Ok(Change::Write(stored.clone(), ())),
-    )
-    .await?;
+    let (key, write_id) = (keys::definitions(repo), deps.write_ids.next());
+    cas::raise(&*deps.docs, &key, &write_id, |stored: &Stored| stored.revision, &stored).await?;
     let text = format!("stacks defined by {}: {}", spec.commit.short(), now_count(&stored));
     log(deps, spec, Step::Applying, &text).await?;
-    Ok(Done::Applied)
+    Ok(Some(Done::Applied))
 }
 
 /// What a pool's definition says to whoever hands out its drift budget. One that is gone says
@@ -168,19 +181,22 @@ fn now_count(stored: &Stored) -> usize {
     stored.definitions.stacks.len()
 }
 
+/// Swapped from exactly what was read: who comes late decides nothing anew.
 async fn reconcile(
     deps: &Deps,
-    repo: &RepoName,
+    catalog: Option<Loaded<Catalog>>,
     spec: &JobSpec,
     stacks: &[StackDef],
 ) -> Result<Reconciled, Fault> {
-    let write_id = deps.write_ids.next();
-    cas::update(&*deps.docs, keys::CATALOG, &write_id, |before: Option<&Catalog>| {
-        let before = before.cloned().unwrap_or_default();
-        let done = index::reconcile(&before, repo, &spec.commit, stacks);
-        Ok(Change::Write(done.catalog.clone(), done))
-    })
-    .await
+    let at = catalog.as_ref().map(Loaded::at);
+    let before = catalog.map(|found| found.value).unwrap_or_default();
+    let done = index::reconcile(&before, &spec.repository, &spec.commit, stacks);
+    let (docs, write_id) = (&*deps.docs, deps.write_ids.next());
+    let swapped = cas::swap(docs, keys::CATALOG, at.as_ref(), &done.catalog, &write_id).await?;
+    match swapped {
+        Some(_) => Ok(done),
+        None => Err(Fault::retryable("the catalog changed meanwhile; looking again")),
+    }
 }
 
 async fn define(deps: &Deps, spec: &JobSpec, stack: &StackDef, revision: u64) -> Result<(), Fault> {
@@ -268,8 +284,8 @@ async fn log(deps: &Deps, spec: &JobSpec, step: Step, text: &str) -> Result<(), 
     deps.blobs.put(&keys::log_part(&spec.id, step, 0), body).await
 }
 
-fn faulty(reason: &str) -> Done {
-    Done::Faulty { reason: reason.to_owned() }
+fn faulty(reason: &str) -> Option<Done> {
+    Some(Done::Faulty { reason: reason.to_owned() })
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {

@@ -9,7 +9,8 @@ use windlass_core::stack::StackHead;
 use windlass_definitions::{
     DEFAULT_POOL, Definitions, OtherPool, OtherSpace, OtherStack, ROOT_SPACE, World,
 };
-use windlass_ports::{Fault, cas};
+use windlass_ports::Fault;
+use windlass_ports::cas::{self, Loaded};
 
 /// `definitions/<repo>.json`: the last good definitions of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,15 +26,17 @@ pub(super) async fn stored(deps: &Deps, repo: &RepoName) -> Result<Stored, Fault
     Ok(found.map(|found| found.value).unwrap_or_default())
 }
 
-pub(super) async fn catalog(deps: &Deps) -> Result<Catalog, Fault> {
-    let found = cas::load::<Catalog>(&*deps.docs, keys::CATALOG).await?;
-    Ok(found.map(|found| found.value).unwrap_or_default())
+pub(super) async fn catalog(deps: &Deps) -> Result<Option<Loaded<Catalog>>, Fault> {
+    cas::load(&*deps.docs, keys::CATALOG).await
 }
 
 /// The world around `repo`. The first repository owns the root space; another defines only in
 /// spaces that were granted to it.
-pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault> {
-    let catalog = catalog(deps).await?;
+pub(super) async fn around(
+    deps: &Deps,
+    repo: &RepoName,
+    catalog: Option<&Catalog>,
+) -> Result<World, Fault> {
     let mut world = World {
         pools: BTreeMap::from([(DEFAULT_POOL.into(), everybodys())]),
         granted: BTreeSet::new(),
@@ -44,7 +47,8 @@ pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault>
     if deps.repositories.first().is_some_and(|first| first.name == *repo) {
         world.granted.insert(ROOT_SPACE.into());
     }
-    for (slug, stack) in catalog.stacks.iter().filter(|(_, stack)| stack.owner != *repo) {
+    let stacks = catalog.into_iter().flat_map(|catalog| &catalog.stacks);
+    for (slug, stack) in stacks.filter(|(_, stack)| stack.owner != *repo) {
         let other = OtherStack {
             repository: stack.owner.clone(),
             depends_on: stack.parents.iter().map(|edge| edge.stack.clone()).collect(),
@@ -55,8 +59,8 @@ pub(super) async fn around(deps: &Deps, repo: &RepoName) -> Result<World, Fault>
         let other = OtherStack { repository: repository.name.clone(), depends_on: vec![] };
         world.stacks.insert(administrative_slug(&repository.name), other);
     }
-    let others: BTreeSet<&RepoName> = catalog.commits.keys().filter(|name| *name != repo).collect();
-    for other in others {
+    let served = catalog.into_iter().flat_map(|catalog| catalog.commits.keys());
+    for other in served.filter(|name| *name != repo) {
         let declared = stored(deps, other).await?.definitions;
         for pool in declared.worker_pools {
             let other = OtherPool { repository: Some(other.clone()), space: pool.space };

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Barrier;
 use windlass_core::id::{RepoName, Sha};
+use windlass_core::index::Catalog;
+use windlass_core::instance::Instance;
+use windlass_core::keys;
 use windlass_ports::fake::FakeSource;
 use windlass_ports::forge::CommitInfo;
-use windlass_ports::{ChangedFiles, Fault, Source};
+use windlass_ports::{Blobs, Change, ChangedFiles, Fault, Source, cas};
 
 const AT_ONCE: usize = 16;
 
@@ -126,4 +129,80 @@ async fn definition_files_are_read_sixteen_at_a_time() {
     for name in &names {
         assert_eq!(world.head(name).await.stack, name.as_str().into(), "{name} is defined");
     }
+}
+
+/// A visibility that passes while somebody still works: another delivery carries the job to its end
+/// and newer definitions follow, before the first goes on.
+#[tokio::test]
+async fn who_carries_definitions_out_late_undoes_nothing() {
+    let control = keys::first_queue(&keys::CONTROL_POOL.into());
+    // Where the late one stops: before its slot, its claim, and each write of its apply.
+    for before in ["pools/control/", "jobs/", "index/catalog.json", "index/repos/", "definitions/"]
+    {
+        let mut world = World::with(&stacks(&["old"]), &["old"]).await;
+        world.source.push(REPO, "main", &[("windlass.yaml", &stacks(&["old", "new"]))]);
+        world.observe().await.expect("observed");
+        let late = loop {
+            let Some(delivery) = world.receive(&control).await else {
+                let handled =
+                    world.handle(keys::INTENTS).await || world.handle(keys::REPORTS).await;
+                assert!(handled, "{before}: no apply came");
+                continue;
+            };
+            if String::from_utf8_lossy(&delivery.body).contains("apply") {
+                break world.stop_before(&control, &delivery, (before, 1)).await;
+            }
+            let fate = scheduler::handle_message(&world.deps, &control, &delivery).await;
+            world.settle_delivery(&control, &delivery, fate).await;
+        };
+        let plans: Vec<(String, Vec<u8>)> = world.blobs.dump().into_iter().collect();
+        world.advance(31_000);
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, "FINISHED", "{before}");
+        world.push("main", &[("windlass.yaml", &stacks(&["old", "newer"]))]).await;
+        world.settle().await;
+        let expect = ["newer", "old"];
+        assert_eq!(defined(&world).await, expect, "{before}: with the first at rest");
+        // Nothing may hang on a plan having been cleaned up in time.
+        for (key, plan) in plans.into_iter().filter(|(key, _)| key.starts_with("plans/")) {
+            world.blobs.put(&key, plan).await.expect("stored");
+        }
+        late.wake().await;
+        world.advance(31_000);
+        world.settle().await;
+        assert_eq!(defined(&world).await, expect, "{before}");
+        let stored = &world.docs.dump()["definitions/infra.json"];
+        assert!(String::from_utf8_lossy(stored).contains("newer"), "{before}");
+        // And the next definitions find the way free.
+        world.push("main", &[("windlass.yaml", &stacks(&["old"]))]).await;
+        world.settle().await;
+        assert_eq!(defined(&world).await, ["old"], "{before}: afterwards");
+    }
+}
+
+/// Who died had its result stored, and others dropped its pointer: nobody comes to free the slot.
+#[tokio::test]
+async fn a_job_that_has_ended_keeps_no_other_from_the_slot() {
+    let mut world = World::with(&stacks(&["old"]), &["old"]).await;
+    let ended = world.newest("infra-definitions").await.jobs.pop().expect("a job");
+    let key = keys::instance(&keys::CONTROL_POOL.into(), &scheduler::CONTROL_INSTANCE.into());
+    let taken = |record: Option<&Instance>| {
+        let record = record.expect("a record");
+        Ok(Change::Write(record.take(record.epoch, &ended).expect("taken"), ()))
+    };
+    cas::update(&*world.docs, &key, "dead", taken).await.expect("stored");
+    world.push("main", &[("windlass.yaml", &stacks(&["old", "new"]))]).await;
+    world.settle().await;
+    assert_eq!(defined(&world).await, ["new", "old"]);
+}
+
+fn stacks(names: &[&str]) -> String {
+    let line = |name: &&str| format!("  - {{ name: {name}, project_root: stacks/{name} }}\n");
+    let lines: String = names.iter().map(line).collect();
+    format!("version: 1\nstacks:\n{lines}")
+}
+
+async fn defined(world: &World) -> Vec<String> {
+    let catalog = world.load::<Catalog>(keys::CATALOG).await.expect("a catalog");
+    catalog.stacks.into_keys().map(|stack| stack.0).collect()
 }

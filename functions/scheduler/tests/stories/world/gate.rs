@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use windlass_core::keys;
 use windlass_ports::{Delivery, Docs, Expect, Fault, Found, Listed, PutError, Version};
 
 /// Stops before the n-th put of a key that starts so.
@@ -78,13 +77,9 @@ impl World {
         let docs: Arc<dyn Docs> = Arc::new(gate);
         let (queues, warm) = (self.queues.clone(), Arc::default());
         let deps = Deps { docs, queues, write_ids, warm, ..self.deps.clone() };
-        let (reports, delivery) = (queue == keys::REPORTS, delivery.clone());
-        let task = tokio::spawn(async move {
-            match reports {
-                true => scheduler::handle_report(&deps, &delivery).await,
-                false => scheduler::handle_intent(&deps, &delivery).await,
-            }
-        });
+        let (queue, delivery) = (queue.to_owned(), delivery.clone());
+        let task =
+            tokio::spawn(async move { scheduler::handle_message(&deps, &queue, &delivery).await });
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
             assert!(!task.is_finished(), "it ended without coming to {before}");
