@@ -157,13 +157,46 @@ async fn limits_hold_and_what_ignores_the_interrupt_is_killed() {
     worker.end(Shutdown::Drain).await;
 }
 
+/// Nothing is known of a plan or an apply whose words are not there, least of all that nothing
+/// changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_tool_said_must_be_there_to_its_end() {
+    let world = World::new();
+    let worker = world.start();
+    let commit = world.commit(&[("main.tf", MAIN)]);
+    #[rustfmt::skip]
+    let table = [
+        (Phase::Plan,  "rm ../show.json",                          "the plan as JSON is missing, though `terraform show` ended well"),
+        (Phase::Plan,  ": >../show.json",                          "the plan as JSON is cut off, though"),
+        (Phase::Plan,  "printf '{\"format_version\":' >../show.json", "the plan as JSON is cut off, though"),
+        (Phase::Apply, "rm ../outputs.json",                       "what the apply put out is missing, though `terraform output` ended well"),
+        (Phase::Apply, "printf '{\"a\":' >../outputs.json",        "what the apply put out is cut off, though"),
+    ];
+    for (phase, hook, expect) in table {
+        let mut spec = world.spec(Phase::Plan, &commit);
+        let hooks = match phase {
+            Phase::Apply => &mut spec.hooks.after_apply,
+            _ => &mut spec.hooks.after_plan,
+        };
+        hooks.push(hook.to_owned());
+        let mut result = world.run(&spec).await;
+        if phase == Phase::Apply {
+            assert_eq!(result.verdict, Verdict::Ok, "{hook}");
+            result = world.run(&world.apply_of(&spec, &result)).await;
+        }
+        assert!(reason(&result).contains(expect), "{hook}: {}", reason(&result));
+        assert!(result.plan.is_none() && result.delta.is_none(), "{hook}: {result:?}");
+    }
+    worker.end(Shutdown::Drain).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_and_bytes_that_are_no_text() {
     let world = World::new();
     let worker = world.start();
     let flood = "printf 'bad \\377\\376 bytes\\n'; \
         awk 'BEGIN { for (i = 0; i < 500000; i++) printf \"line %07d of a flood that goes on and on and on and on\\n\", i }'; \
-        sleep 60 & echo the end";
+        sleep 60 & sleep 60 & echo the end";
     let spec = hooked(&world, Phase::Plan, flood);
     let result = world.run(&spec).await;
     assert_eq!(result.verdict, Verdict::Ok);

@@ -9,7 +9,7 @@ use crate::script::tool::PLAN_FILE;
 use crate::state::Kept;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use windlass_core::changes::Resource;
 use windlass_core::drift::Drifted;
 use windlass_core::job::{Phase, PlanRef, Verdict};
@@ -28,7 +28,7 @@ impl Job<'_> {
 
     async fn collect_plan(&mut self, prepared: &Prepared) -> Result<(), String> {
         let (file, masks) = (self.run.join(SHOW_FILE), self.masks.clone());
-        let Some(json) = whole(&file, Some(b'}'))? else { return Ok(()) };
+        let json = written(&file, "the plan as JSON", "terraform show")?;
         let read = move || plan::read(&json, &masks);
         let read = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?;
         let read = read.map_err(|e| e.to_string())?;
@@ -83,7 +83,8 @@ impl Job<'_> {
     }
 
     fn collect_outputs(&mut self) -> Result<(), String> {
-        let Some(json) = whole(&self.run.join(OUTPUTS_FILE), Some(b'}'))? else { return Ok(()) };
+        let file = self.run.join(OUTPUTS_FILE);
+        let json = written(&file, "what the apply put out", "terraform output")?;
         let values = outputs::parse(&json).map_err(|e| e.to_string())?;
         self.publish(&values)
     }
@@ -104,7 +105,7 @@ impl Job<'_> {
         };
         let held = match &prepared.state {
             _ if self.spec.id.phase == Phase::Plan => None,
-            Some(Kept::File(file)) => whole(file, None).ok().and_then(of),
+            Some(Kept::File(file)) => present(file).ok().and_then(of),
             Some(Kept::Object(key)) => self.shared.deps.blobs.get(key).await.ok().and_then(of),
             None if ended_well && self.spec.id.phase == Phase::Apply => {
                 Some(prepared.planned.clone())
@@ -118,13 +119,24 @@ impl Job<'_> {
     }
 }
 
-/// The file, if it is there and was written to its end: its last byte but blanks is `end`.
-fn whole(file: &PathBuf, end: Option<u8>) -> Result<Option<Vec<u8>>, String> {
+/// A document that a step which ended well must have left. One that is not there, or not to its
+/// end, says nothing: least of all that nothing would change.
+fn written(file: &Path, what: &str, by: &str) -> Result<Vec<u8>, String> {
+    let how = match present(file)? {
+        Some(bytes) if bytes.trim_ascii_end().ends_with(b"}") => return Ok(bytes),
+        Some(_) => "is cut off",
+        None => "is missing",
+    };
+    Err(format!(
+        "{what} {how}, though `{by}` ended well: no hook may touch {}, and the worker's disk must \
+         have room; then run it again",
+        file.display()
+    ))
+}
+
+fn present(file: &Path) -> Result<Option<Vec<u8>>, String> {
     match fs::read(file) {
-        Ok(bytes) if end.is_none() || bytes.trim_ascii_end().last().copied() == end => {
-            Ok(Some(bytes))
-        }
-        Ok(_) => Ok(None),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{} can't be read: {error}", file.display())),
     }
