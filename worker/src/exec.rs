@@ -1,15 +1,14 @@
 //! The leader of a job and the steps that it runs, watched: output followed, stops obeyed, limits
 //! kept.
 //!
-//! Signals go only to the job's own group, whose number is ours while its leader is not reaped.
+//! Signals go only to the job's own processes: its group, whose number is ours while its leader is
+//! not reaped, and what left the group.
 use crate::environment::Env;
 use crate::lease::LEASE_GRACE;
 use crate::logs::StepLog;
 use crate::mask::Masks;
 use crate::proc;
 use crate::script::{self, DONE, Part, Script};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,7 +93,8 @@ impl Leader {
         let group = child.id().and_then(proc::identify).ok_or_else(gone)?;
         let mut input = child.stdin.take().ok_or_else(gone)?;
         let output = child.stdout.take().ok_or_else(gone)?;
-        input.write_all(script::preamble(&stop_file).as_bytes()).await?;
+        let preamble = script::preamble(&stop_file, (proc::MARK, &proc::mark(&group)));
+        input.write_all(preamble.as_bytes()).await?;
         let lines = BufReader::new(output).lines();
         Ok(Self { child, input, lines, group, stop_file })
     }
@@ -147,7 +147,7 @@ impl Leader {
             None if log.silent() >= watch.limits.silence => self.interrupt(watch, Cause::Silence),
             Some(at) if now >= at && !watch.killed => {
                 watch.killed = true;
-                self.signal(Signal::SIGKILL);
+                proc::kill_group(&self.group);
             }
             _ => {}
         }
@@ -164,19 +164,18 @@ impl Leader {
             };
             watch.kill_at = Some(Instant::now() + grace);
             let _ = File::create(&self.stop_file);
-            self.signal(Signal::SIGINT);
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = killpg(Pid::from_raw(pid), signal);
+            proc::interrupt_group(&self.group);
         }
     }
 
     /// Ends the leader and whatever its steps left running, and reaps it.
     pub(crate) async fn end(mut self) {
-        self.signal(Signal::SIGKILL);
+        let group = self.group.clone();
+        // A look at all processes of the machine, more than once perhaps.
+        let killed = tokio::task::spawn_blocking(move || proc::kill_group(&group)).await;
+        if let Err(error) = killed {
+            tracing::warn!(%error, "what is left of a job can't be killed");
+        }
         if let Err(error) = self.child.wait().await {
             tracing::warn!(%error, "the job's shell can't be waited for");
         }

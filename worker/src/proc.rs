@@ -1,12 +1,22 @@
-//! Process groups by their leader: named so that a number used again is not mistaken for it, and
-//! seen to be gone only when nothing of them runs.
+//! The processes of a job, by its leader: named so that a number used again is not mistaken for it,
+//! and seen to be gone only when nothing of them runs.
 //!
 //! A leader's number can't be given to another process while its group has a member, so a number
 //! with another start time means that the group is gone.
+//!
+//! A program may leave the group (`setsid`, a daemon), and its parents may end before it. What the
+//! leader starts therefore carries a mark in its environment, which children inherit wherever they
+//! go. On Linux a process with the mark, or below one that has it, belongs to the job; elsewhere no
+//! system call shows it, and only the group is seen.
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use windlass_core::job::ProcessGroup;
+
+/// The environment variable that marks a job's processes.
+pub const MARK: &str = "WINDLASS_JOB_PROCESS";
+/// What is killed while it starts others may have to be looked for again.
+const KILLS_MAX: usize = 50;
 
 /// The group that this process leads. None if there is no such process.
 #[must_use]
@@ -15,7 +25,13 @@ pub fn identify(pid: u32) -> Option<ProcessGroup> {
     Some(ProcessGroup { pid, started, boot: system::boot() })
 }
 
-/// True only if no process of the group can run any more.
+/// What the mark says of this group's processes.
+#[must_use]
+pub(crate) fn mark(group: &ProcessGroup) -> String {
+    format!("{}.{}", group.pid, group.started.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+}
+
+/// True only if no process of the job can run any more.
 #[must_use]
 pub fn group_gone(group: &ProcessGroup) -> bool {
     let here = system::boot();
@@ -24,32 +40,57 @@ pub fn group_gone(group: &ProcessGroup) -> bool {
         let boot = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
         return boot(&here) != boot(&group.boot);
     }
-    let Some(pid) = number(group) else { return true };
+    number(group).is_none() || (!members_run(group) && strays(group).is_empty())
+}
+
+/// A process that did not leave the group runs.
+fn members_run(group: &ProcessGroup) -> bool {
+    let Some(pid) = number(group) else { return false };
     if killpg(pid, None) == Err(Errno::ESRCH) {
-        return true;
+        return false;
     }
     match system::process(group.pid) {
-        Some(leader) if leader.started != group.started => true,
-        Some(leader) if leader.running => false,
-        _ => !system::any_running(group.pid),
+        Some(leader) if leader.started != group.started => false,
+        Some(leader) if leader.running => true,
+        _ => system::any_running(group.pid),
     }
 }
 
-/// Kills what is left of the group; says whether anything was.
-pub fn kill_group(group: &ProcessGroup) -> bool {
-    signal(group, Signal::SIGKILL)
+/// Those that left the group and run.
+fn strays(group: &ProcessGroup) -> Vec<Pid> {
+    let pid = |pid| i32::try_from(pid).ok().filter(|pid| *pid > 1).map(Pid::from_raw);
+    system::strays(group, &format!("{MARK}={}", mark(group))).into_iter().filter_map(pid).collect()
 }
 
-/// Interrupts what is left of the group, as Ctrl-C would; says whether anything was.
+/// Kills what is left of the job; says whether anything was.
+pub fn kill_group(group: &ProcessGroup) -> bool {
+    let found = signal(group, Signal::SIGKILL);
+    // What was about to start another is dead now; what it started is found by the next look.
+    for _ in 0..KILLS_MAX {
+        if strays(group).is_empty() || !signal(group, Signal::SIGKILL) {
+            break;
+        }
+    }
+    found
+}
+
+/// Interrupts what is left of the job, as Ctrl-C would; says whether anything was.
 pub fn interrupt_group(group: &ProcessGroup) -> bool {
     signal(group, Signal::SIGINT)
 }
 
 fn signal(group: &ProcessGroup, signal: Signal) -> bool {
-    if group_gone(group) || system::boot() != group.boot {
+    if system::boot() != group.boot {
         return false;
     }
-    number(group).is_some_and(|pid| killpg(pid, signal).is_ok())
+    // Looked for first: whoever dies leaves its children to another parent.
+    let strays = strays(group);
+    let members = members_run(group);
+    let mut found = members && number(group).is_some_and(|pid| killpg(pid, signal).is_ok());
+    for stray in strays {
+        found |= kill(stray, signal).is_ok();
+    }
+    found
 }
 
 /// 0 and 1 would mean our own group and everybody.
@@ -66,7 +107,9 @@ struct Process {
 #[cfg(target_os = "linux")]
 mod system {
     use super::Process;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
+    use windlass_core::job::ProcessGroup;
 
     /// The boot, and the process namespace within it: numbers mean something only there.
     pub(super) fn boot() -> String {
@@ -93,15 +136,51 @@ mod system {
     }
 
     pub(super) fn any_running(group: u32) -> bool {
-        let Ok(entries) = fs::read_dir("/proc") else { return true };
         let group = group.to_string();
-        entries.flatten().any(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.bytes().all(|byte| byte.is_ascii_digit())
-                && stat(&name)
-                    .is_some_and(|fields| fields.get(2) == Some(&group) && running(&fields))
-        })
+        // Where nothing can be seen, nothing is known to be gone.
+        all().is_none_or(|all| all.values().any(|fields| fields.get(2) == Some(&group)))
+    }
+
+    /// All processes that run, by number, each with its `stat`.
+    fn all() -> Option<BTreeMap<u32, Vec<String>>> {
+        let running = |pid: u32| stat(&pid.to_string()).filter(|fields| running(fields));
+        let entries = fs::read_dir("/proc").ok()?.flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        Some(pids.filter_map(|pid| Some((pid, running(pid)?))).collect())
+    }
+
+    /// What carries the mark, and what runs below it or below the leader, outside of the group.
+    pub(super) fn strays(group: &ProcessGroup, mark: &str) -> Vec<u32> {
+        let all = all().unwrap_or_default();
+        let leads = |pid: u32| pid == group.pid && all[&pid].get(19) == Some(&group.started);
+        let mut ours: BTreeSet<u32> =
+            all.keys().copied().filter(|pid| leads(*pid) || marked(*pid, mark)).collect();
+        loop {
+            let below = |fields: &Vec<String>| {
+                fields
+                    .get(1)
+                    .and_then(|parent| parent.parse().ok())
+                    .is_some_and(|p| ours.contains(&p))
+            };
+            let more: Vec<u32> = all
+                .iter()
+                .filter(|(pid, fields)| !ours.contains(pid) && below(fields))
+                .map(|(pid, _)| *pid)
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            ours.extend(more);
+        }
+        let member = group.pid.to_string();
+        ours.retain(|pid| all[pid].get(2) != Some(&member));
+        ours.into_iter().collect()
+    }
+
+    /// Another user's can't be read; nor could it be ended.
+    fn marked(pid: u32, mark: &str) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
     }
 }
 
@@ -109,6 +188,12 @@ mod system {
 mod system {
     use super::Process;
     use std::process::Command;
+    use windlass_core::job::ProcessGroup;
+
+    /// Nobody shows another process's environment here.
+    pub(super) fn strays(_: &ProcessGroup, _: &str) -> Vec<u32> {
+        Vec::new()
+    }
 
     fn ask(program: &str, words: &[&str]) -> String {
         let answer = Command::new(program).args(words).env("LC_ALL", "C").output();
@@ -196,6 +281,60 @@ mod tests {
             assert!(!kill_group(&ProcessGroup { pid, ..group.clone() }));
         }
         assert!(!group_gone(&group));
+        kill_group(&group);
+        child.wait().unwrap();
+    }
+    /// A shell that marks what it starts, as a job's leader does, and reads this from its input.
+    #[cfg(target_os = "linux")]
+    fn marking(script: &str) -> (Child, ProcessGroup) {
+        use std::io::Write as _;
+        let mut child = Command::new("sh")
+            .arg("-s")
+            .process_group(0)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let group = identify(child.id()).unwrap();
+        let text = format!("export {MARK}={}\n{script}\n", mark(&group));
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        (child, group)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_leaves_the_group_is_found() {
+        #[rustfmt::skip]
+        let table = [
+            "setsid sh -c 'echo $$ >PID; sleep 60'",
+            // Its parents are gone before anybody looks.
+            "(setsid sh -c '(echo >PID; exec sleep 60) &' &) ; sleep 0.1",
+            // Who drops the mark is still below one that has it.
+            "env -u MARK setsid sh -c 'echo >PID; sleep 60' & setsid sh -c 'env -i setsid sleep 60; :' & wait",
+            // Who ignores the interrupt is killed all the same, and so is what it keeps starting.
+            "setsid sh -c 'trap \"\" INT; echo >PID; while :; do sleep 0.01; done' & sleep 60",
+        ];
+        for script in table {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("pid");
+            let script = script.replace("PID", &file.display().to_string()).replace("MARK", MARK);
+            let (mut child, group) = marking(&script);
+            assert!(soon(|| file.exists() && !strays(&group).is_empty()), "{script}");
+            let other = ProcessGroup { started: "1".into(), ..group.clone() };
+            assert!(!kill_group(&other), "a number used again");
+            assert!(!group_gone(&group), "{script}");
+            assert!(kill_group(&group), "{script}");
+            child.wait().unwrap();
+            assert!(soon(|| group_gone(&group)), "{script}");
+            assert_eq!(strays(&group), [], "{script}");
+        }
+    }
+
+    /// Two interrupts in a row mean "at once" to Terraform.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_member_is_no_stray() {
+        let (mut child, group) = marking("sleep 60 & setsid sleep 60 & sleep 60");
+        assert!(soon(|| strays(&group).len() == 1));
         kill_group(&group);
         child.wait().unwrap();
     }

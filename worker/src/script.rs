@@ -8,11 +8,13 @@
 use std::path::Path;
 
 /// What the leader knows before its first step. A trap (not an ignored signal, which children
-/// would inherit) lets it outlive the interrupt that its group gets.
+/// would inherit) lets it outlive the interrupt that its group gets. `mark` is how its processes
+/// are found wherever they go.
 #[must_use]
-pub(crate) fn preamble(stop_file: &Path) -> String {
+pub(crate) fn preamble(stop_file: &Path, (name, value): (&str, &str)) -> String {
     format!(
-        "trap : INT TERM PIPE\n\
+        "export {name}={value}\n\
+         trap : INT TERM PIPE\n\
          exec 3>&1 1>/dev/null\n\
          windlass_say() {{ {{ echo \"$*\" >&3; }} 2>/dev/null || :; }}\n\
          windlass_part() {{ windlass_say part \"$1\"; [ ! -e {} ]; }}\n",

@@ -137,6 +137,11 @@ async fn limits_hold_and_what_ignores_the_interrupt_is_killed() {
         ("sleep 60", 3_000, 60_000, "printed nothing for 3 seconds"),
         ("while :; do echo x; sleep 0.1; done", 60_000, 5_000, "the run timeout of 5 seconds passed during the before_plan hook"),
         (stubborn, 3_000, 60_000, "printed nothing for 3 seconds; it did not obey the interrupt and was killed"),
+        // Programs that leave the process group.
+        #[cfg(target_os = "linux")]
+        ("setsid sleep 60", 3_000, 60_000, "printed nothing for 3 seconds"),
+        #[cfg(target_os = "linux")]
+        ("setsid sh -c 'trap \"\" INT; while :; do sleep 0.1; done'", 3_000, 60_000, "it did not obey the interrupt and was killed"),
     ];
     for (hook, silence_ms, run_ms, expect) in table {
         let mut spec = hooked(&world, Phase::Plan, hook);
@@ -196,7 +201,7 @@ async fn a_flood_and_bytes_that_are_no_text() {
     let worker = world.start();
     let flood = "printf 'bad \\377\\376 bytes\\n'; \
         awk 'BEGIN { for (i = 0; i < 500000; i++) printf \"line %07d of a flood that goes on and on and on and on\\n\", i }'; \
-        sleep 60 & sleep 60 & echo the end";
+        sleep 60 & [ -z \"$(command -v setsid)\" ] || setsid sleep 60 & echo the end";
     let spec = hooked(&world, Phase::Plan, flood);
     let result = world.run(&spec).await;
     assert_eq!(result.verdict, Verdict::Ok);
