@@ -17,6 +17,54 @@ const RESOURCES: &str = "windlass/resources.json";
 /// Level 1: a small archive in a millisecond; what is large in it is compressed already.
 const LEVEL: i32 = 1;
 
+/// What a hand-over may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// It is made and read in memory, and travels as one body.
+    packed_bytes: u64,
+    /// On the disk, all files together.
+    bytes: u64,
+    /// Listed, changed or not.
+    files: usize,
+}
+
+pub(crate) const LIMITS: Limits =
+    Limits { packed_bytes: 64 * MIB, bytes: 1024 * MIB, files: 500_000 };
+const MIB: u64 = 1024 * 1024;
+/// Of one file: its header, and its path twice, once in the list.
+const BESIDE_BYTES_MAX: u64 = 4 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandOverError {
+    #[error(
+        "new and changed files of the work tree come to {} MiB, and {} MiB is the most; the largest \
+         is {largest}: let an after_plan hook remove what the apply does not need", mib(*bytes), mib(*most)
+    )]
+    TooLarge { bytes: u64, most: u64, largest: String },
+    #[error(
+        "new and changed files of the work tree come to more than {} MiB when packed, which is the \
+         most; the largest is {largest}: let an after_plan hook remove what the apply does not need",
+        mib(*most)
+    )]
+    TooLargePacked { most: u64, largest: String },
+    #[error(
+        "the work tree holds more than {0} files, which is the most: let an after_plan hook remove \
+         what the apply does not need"
+    )]
+    TooMany(usize),
+    #[error("it holds more than {0}, the most that a plan hands over")]
+    Bomb(String),
+    #[error("{0} would leave the work tree")]
+    Leaves(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Rounded up, so that what is over a limit does not read like the limit.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(MIB)
+}
+
 /// A moment by the file system's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(i64, i64);
@@ -38,21 +86,65 @@ pub(crate) fn pack(
     since: Mark,
     plan_file: &Path,
     resources: &[Resource],
-) -> io::Result<(Vec<u8>, Digest)> {
+    limits: Limits,
+) -> Result<(Vec<u8>, Digest), HandOverError> {
     let digest = Digest::of(&fs::read(plan_file)?);
     let tree = run.join(TREE);
-    let (mut paths, mut changed) = (Vec::new(), Vec::new());
-    walk(&tree, Path::new(""), since, &mut paths, &mut changed)?;
-
-    let mut out = tar::Builder::new(zstd::Encoder::new(Vec::new(), LEVEL)?);
-    out.follow_symlinks(false);
-    // First, because the apply removes before it unpacks.
-    append(&mut out, PATHS, &paths)?;
-    append(&mut out, RESOURCES, &serde_json::to_vec(resources)?)?;
-    for path in changed {
-        out.append_path_with_name(tree.join(&path), Path::new(TREE).join(&path))?;
+    let mut found = Found::default();
+    walk(&tree, Path::new(""), since, limits.files, &mut found)?;
+    let largest = found.largest.display().to_string();
+    let (bytes, most) = (found.bytes, limits.bytes);
+    if bytes > most {
+        return Err(HandOverError::TooLarge { bytes, most, largest });
     }
-    Ok((out.into_inner()?.finish()?, digest))
+
+    let full = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            HandOverError::TooLargePacked { most: limits.packed_bytes, largest: largest.clone() }
+        }
+        _ => error.into(),
+    };
+    let packed = Capped { bytes: Vec::new(), most: limits.packed_bytes };
+    let mut out = tar::Builder::new(zstd::Encoder::new(packed, LEVEL)?);
+    out.follow_symlinks(false);
+    fill(&mut out, &tree, &found, resources).map_err(full)?;
+    let packed = out.into_inner().and_then(zstd::Encoder::finish).map_err(full)?;
+    Ok((packed.bytes, digest))
+}
+
+fn fill(
+    out: &mut tar::Builder<impl Write>,
+    tree: &Path,
+    found: &Found,
+    resources: &[Resource],
+) -> io::Result<()> {
+    // First, because the apply removes before it unpacks.
+    append(out, PATHS, &found.paths)?;
+    append(out, RESOURCES, &serde_json::to_vec(resources)?)?;
+    for path in &found.changed {
+        out.append_path_with_name(tree.join(path), Path::new(TREE).join(path))?;
+    }
+    Ok(())
+}
+
+/// Memory that takes so much and no more.
+struct Capped {
+    bytes: Vec<u8>,
+    most: u64,
+}
+
+impl Write for Capped {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if (self.bytes.len() + more.len()) as u64 > self.most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn append(out: &mut tar::Builder<impl Write>, name: &str, body: &[u8]) -> io::Result<()> {
@@ -62,14 +154,42 @@ fn append(out: &mut tar::Builder<impl Write>, name: &str, body: &[u8]) -> io::Re
     out.append_data(&mut header, name, body)
 }
 
-/// Collects all paths, each ended by a zero byte, and those changed since.
+/// What a look through the work tree found.
+#[derive(Default)]
+struct Found {
+    /// All files and links, each ended by a zero byte.
+    paths: Vec<u8>,
+    files: usize,
+    /// Those changed since.
+    changed: Vec<PathBuf>,
+    /// How much these are.
+    bytes: u64,
+    largest: PathBuf,
+    largest_bytes: u64,
+}
+
+impl Found {
+    fn note(&mut self, path: PathBuf, meta: &fs::Metadata, since: Mark) {
+        self.files += 1;
+        self.paths.extend(path.as_os_str().as_encoded_bytes());
+        self.paths.push(0);
+        if changed_at(meta) >= since {
+            self.bytes = self.bytes.saturating_add(meta.len());
+            if meta.len() >= self.largest_bytes {
+                (self.largest, self.largest_bytes) = (path.clone(), meta.len());
+            }
+            self.changed.push(path);
+        }
+    }
+}
+
 fn walk(
     tree: &Path,
     folder: &Path,
     since: Mark,
-    paths: &mut Vec<u8>,
-    changed: &mut Vec<PathBuf>,
-) -> io::Result<()> {
+    files_max: usize,
+    found: &mut Found,
+) -> Result<(), HandOverError> {
     let mut entries: Vec<_> = fs::read_dir(tree.join(folder))?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
@@ -79,13 +199,12 @@ fn walk(
         }
         let meta = entry.metadata()?;
         if meta.is_dir() {
-            walk(tree, &path, since, paths, changed)?;
+            walk(tree, &path, since, files_max, found)?;
         } else if meta.is_file() || meta.is_symlink() {
-            paths.extend(path.as_os_str().as_encoded_bytes());
-            paths.push(0);
-            if changed_at(&meta) >= since {
-                changed.push(path);
+            if found.files == files_max {
+                return Err(HandOverError::TooMany(files_max));
             }
+            found.note(path, &meta, since);
         }
     }
     Ok(())
@@ -101,11 +220,20 @@ fn left_out(path: &Path) -> bool {
 }
 
 /// Makes `run`'s fresh work tree what it was when it was packed. Returns the resources that the
-/// plan expected in the state. Blocks.
-pub(crate) fn unpack(bytes: &[u8], run: &Path) -> io::Result<Vec<Resource>> {
-    let mut archive = tar::Archive::new(zstd::Decoder::new(bytes)?);
+/// plan expected in the state. Takes no more than `pack` gives: a small body may unpack to a full
+/// disk. Blocks.
+pub(crate) fn unpack(
+    bytes: &[u8],
+    run: &Path,
+    limits: Limits,
+) -> Result<Vec<Resource>, HandOverError> {
+    // The paths of all files, their headers, and what else is beside their content.
+    let beside = limits.files as u64 * BESIDE_BYTES_MAX;
+    let stream = zstd::Decoder::new(bytes)?.take(limits.bytes.saturating_add(beside));
+    let mut archive = tar::Archive::new(stream);
     archive.set_preserve_mtime(true);
     let mut resources = Vec::new();
+    let (mut left, mut files) = (limits.bytes, limits.files);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
@@ -116,19 +244,27 @@ pub(crate) fn unpack(bytes: &[u8], run: &Path) -> io::Result<Vec<Resource>> {
         } else if name == Path::new(RESOURCES) {
             let mut json = Vec::new();
             entry.read_to_end(&mut json)?;
-            resources = serde_json::from_slice(&json)?;
-        } else if name.starts_with(TREE) && !entry.unpack_in(run)? {
-            return Err(io::Error::other(format!("{} would leave the work tree", name.display())));
+            resources = serde_json::from_slice(&json).map_err(io::Error::from)?;
+        } else if name.starts_with(TREE) {
+            // A sparse file is larger than what is stored of it.
+            let too_large = || HandOverError::Bomb(format!("{} MiB", mib(limits.bytes)));
+            left = left.checked_sub(entry.size()).ok_or_else(too_large)?;
+            let too_many = || HandOverError::Bomb(format!("{} files", limits.files));
+            files = files.checked_sub(1).ok_or_else(too_many)?;
+            if !entry.unpack_in(run)? {
+                return Err(HandOverError::Leaves(name.display().to_string()));
+            }
         }
     }
     Ok(resources)
 }
 
-fn remove_others(tree: &Path, kept: &[u8]) -> io::Result<()> {
+fn remove_others(tree: &Path, kept: &[u8]) -> Result<(), HandOverError> {
     let kept: std::collections::BTreeSet<&[u8]> = kept.split(|byte| *byte == 0).collect();
-    let (mut here, mut all) = (Vec::new(), Vec::new());
-    walk(tree, Path::new(""), Mark(i64::MIN, 0), &mut here, &mut all)?;
-    for path in all {
+    let mut here = Found::default();
+    // What a checkout laid down was bounded there.
+    walk(tree, Path::new(""), Mark(i64::MIN, 0), usize::MAX, &mut here)?;
+    for path in here.changed {
         if !kept.contains(path.as_os_str().as_encoded_bytes()) {
             fs::remove_file(tree.join(path))?;
         }
@@ -181,7 +317,7 @@ mod tests {
             module: None,
         }];
         let (bytes, digest) =
-            pack(before.path(), since, &root.join("windlass.plan"), &resources).unwrap();
+            pack(before.path(), since, &root.join("windlass.plan"), &resources, LIMITS).unwrap();
         assert_eq!(digest, Digest::of(b"the plan"));
         let mut names: Vec<String> = Vec::new();
         let mut archive = tar::Archive::new(zstd::Decoder::new(bytes.as_slice()).unwrap());
@@ -201,7 +337,7 @@ mod tests {
         assert_eq!(names, expect, "neither providers nor git's data nor unchanged files");
 
         checkout(after.path());
-        assert_eq!(unpack(&bytes, after.path()).unwrap(), resources);
+        assert_eq!(unpack(&bytes, after.path(), LIMITS).unwrap(), resources);
         let read = |name: &str| fs::read_to_string(after.path().join("tree").join(name)).ok();
         #[rustfmt::skip]
         let table = [
@@ -232,7 +368,57 @@ mod tests {
         header.set_cksum();
         out.append(&header, &b"x"[..]).unwrap();
         let bytes = out.into_inner().unwrap().finish().unwrap();
-        assert!(unpack(&bytes, &run.path().join("run")).is_err());
+        assert!(unpack(&bytes, &run.path().join("run"), LIMITS).is_err());
         assert!(!run.path().join("out").exists());
+    }
+    #[test]
+    fn a_hand_over_has_bounds_on_both_sides() {
+        // What no packing makes smaller.
+        let noise = |len: u64| (0..len).flat_map(|n| Digest::of(&n.to_le_bytes()).0.into_bytes());
+        let ample = Limits { packed_bytes: 100_000, bytes: 100_000, files: 8 };
+        #[rustfmt::skip]
+        let table = [
+            (ample,                                     "ok"),
+            (Limits { packed_bytes: 12_000, ..ample },  "more than 1 MiB when packed, which is the most; the largest is root/big.zip:"),
+            (Limits { bytes: 29_999, ..ample },         "come to 1 MiB, and 1 MiB is the most; the largest is root/big.zip:"),
+            (Limits { files: 5, ..ample },              "the work tree holds more than 5 files, which is the most"),
+        ];
+        let before = tempfile::tempdir().unwrap();
+        let since = checkout(before.path());
+        let plan = before.path().join("tree/root/windlass.plan");
+        write(&plan, "the plan");
+        fs::write(plan.with_file_name("big.zip"), noise(500).collect::<Vec<u8>>()).unwrap();
+        for (limits, expect) in table {
+            let packed = pack(before.path(), since, &plan, &[], limits);
+            let said = packed.map_or_else(|e| e.to_string(), |_| "ok".into());
+            assert!(said.contains(expect), "{expect:?} is not in {said:?}");
+        }
+
+        let (bytes, _) = pack(before.path(), since, &plan, &[], ample).unwrap();
+        #[rustfmt::skip]
+        let table = [
+            (ample,                              "ok"),
+            (Limits { bytes: 29_999, ..ample },  "it holds more than 1 MiB, the most that a plan hands over"),
+            (Limits { files: 1, ..ample },       "it holds more than 1 files, the most"),
+        ];
+        for (limits, expect) in table {
+            let after = tempfile::tempdir().unwrap();
+            checkout(after.path());
+            let unpacked = unpack(&bytes, after.path(), limits);
+            let said = unpacked.map_or_else(|e| e.to_string(), |_| "ok".into());
+            assert!(said.contains(expect), "{expect:?} is not in {said:?}");
+        }
+    }
+
+    /// A list of paths, or a name, that is longer than any tree has.
+    #[test]
+    fn what_lies_beside_the_files_is_bounded_too() {
+        let mut out = tar::Builder::new(zstd::Encoder::new(Vec::new(), LEVEL).unwrap());
+        append(&mut out, PATHS, &vec![b'x'; 4 * 1024 * 1024]).unwrap();
+        let bytes = out.into_inner().unwrap().finish().unwrap();
+        let run = tempfile::tempdir().unwrap();
+        fs::create_dir_all(run.path().join(TREE)).unwrap();
+        let limits = Limits { packed_bytes: 100_000, bytes: 1024, files: 8 };
+        assert!(unpack(&bytes, run.path(), limits).is_err());
     }
 }

@@ -198,8 +198,8 @@ async fn unpacked(
 ) -> Result<Vec<Resource>, String> {
     let project_root = spec.project_root.clone();
     let unpack = move || {
-        let resources = archive::unpack(&bytes, &run)
-            .map_err(|e| told("the plan's archive can't be unpacked", &e))?;
+        let resources = archive::unpack(&bytes, &run, archive::LIMITS)
+            .map_err(|e| format!("the plan's archive can't be unpacked: {e}"))?;
         let root = fetch::project_root(&run.join("tree"), &project_root).map_err(|e| chain(&e))?;
         let file = std::fs::read(root.join(PLAN_FILE))
             .map_err(|e| told("the archive holds no plan", &e))?;

@@ -73,9 +73,9 @@ impl Job<'_> {
     ) -> Result<(), String> {
         let (run, since) = (self.run.to_owned(), prepared.since);
         let plan_file = prepared.root.join(PLAN_FILE);
-        let pack = move || archive::pack(&run, since, &plan_file, &planned);
+        let pack = move || archive::pack(&run, since, &plan_file, &planned, archive::LIMITS);
         let packed = tokio::task::spawn_blocking(pack).await.map_err(|e| e.to_string())?;
-        let (bytes, digest) = packed.map_err(|e| format!("the plan can't be packed: {e}"))?;
+        let (bytes, digest) = packed.map_err(|e| format!("an apply can't have this plan: {e}"))?;
         let key = keys::plan_archive(&self.spec.id);
         self.artifacts.send(key.clone(), bytes);
         self.result.plan = Some(PlanRef { key, digest });
