@@ -8,11 +8,13 @@
 //! - [`world`], [`up`], [`http`]: a control plane with its workers, its API, its deaths and returns.
 //! - [`place`]: what a story needs of where it is told; [`local`] is one machine, [`cloud`] the cloud
 //!   in a box.
+//! - [`fleet`]: pools of machines, for the autoscaler and the drainer.
 //! - [`proofs`]: what must be true of every world at its end.
 //! - [`browser`]: a headless Chromium.
 pub mod binary;
 pub mod browser;
 pub mod cloud;
+pub mod fleet;
 pub mod http;
 pub mod local;
 pub mod place;

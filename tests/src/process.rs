@@ -13,11 +13,14 @@ pub fn pid(number: u32) -> Pid {
     Pid::from_raw(i32::try_from(number).expect("a process number"))
 }
 
-/// `kill -9` of every process group that leads a job below this folder of workers' folders.
-pub fn kill_jobs(work: &Path) {
-    for leader in leaders(work) {
-        let _ = killpg(pid(leader), Signal::SIGKILL);
+/// `kill -9` of every process group that leads a job below this folder of workers' folders. How
+/// many there were.
+pub fn kill_jobs(work: &Path) -> usize {
+    let leaders = leaders(work);
+    for leader in &leaders {
+        let _ = killpg(pid(*leader), Signal::SIGKILL);
     }
+    leaders.len()
 }
 
 /// Shells that lead jobs of these workers and still run.

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use emulator::REGION;
 use serde_json::json;
 
-/// Buckets and queues.
+/// Buckets, queues, and groups of machines.
 ///
 /// # Errors
 /// When the API server refuses one.
@@ -32,7 +32,8 @@ pub async fn deploy(aws: &Aws, stack: &Stack) -> Result<()> {
         }
         asked.send().await.with_context(|| format!("the queue {}", queue.name))?;
     }
-    Ok(())
+    // Last: a hook's queue is told of it at once.
+    stack.groups.iter().try_for_each(|group| group.make(aws))
 }
 
 /// A SecureString, as a person makes it before the deployment. Of this service nothing else is

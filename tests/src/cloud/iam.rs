@@ -5,6 +5,7 @@
 //! ever needed allows too much.
 use super::runtime::lock;
 use super::stack::Stack;
+use super::template::{self, Template};
 use emulator::{ACCOUNT, Call, REGION};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use std::sync::Mutex;
 
 /// What a stack is called in the record, whatever it was called while it lived.
 pub const ANY_STACK: &str = "any-stack";
+/// … and a pool's.
+pub const ANY_POOL: &str = "any-pool";
 /// Statements with such an id are for what Lambda itself does in a role's name: the box's pollers
 /// and logs are not recorded as the function's.
 const BY_LAMBDA: &str = "ByLambda";
@@ -44,6 +47,50 @@ pub fn used(calls: &[Call], stack: &str) -> BTreeSet<Used> {
         .collect()
 }
 
+/// Calls of a pool's functions, as what they need to be allowed, under [`ANY_POOL`] and
+/// [`ANY_STACK`]: `names` are the pool's and its control plane's.
+pub fn used_by_pool(calls: &[Call], stack: &Stack, names: [&str; 2]) -> BTreeSet<Used> {
+    // What its workers may do the control plane's template says.
+    let functions: BTreeSet<String> =
+        stack.functions.iter().map(|function| format!("fn-{}", function.logical)).collect();
+    let calls = calls.iter().filter(|call| functions.contains(&call.caller));
+    let calls = calls.map(|call| {
+        let mut call = call.clone();
+        // An end names the machine; its group is what a role names.
+        if let Some(group) = stack.groups.first()
+            && call.action == "TerminateInstanceInAutoScalingGroup"
+        {
+            call.resource.clone_from(&group.name);
+        }
+        let arn = arn(&call).replace(names[0], ANY_POOL).replace(names[1], ANY_STACK);
+        Used { caller: call.caller.clone(), action: action(&call), arn }
+    });
+    calls.collect()
+}
+
+/// The template of a pool, as it would be for a stack and a control plane of these names.
+///
+/// # Errors
+/// When it is not understood.
+pub fn any_pool() -> anyhow::Result<Stack> {
+    let body = template::translate(&crate::fleet::pool::template())?;
+    let parameters = [
+        ("Kind", "windlass"),
+        ("WorkerPoolId", crate::fleet::pool::POOL),
+        ("Subnets", "subnet-0"),
+        ("SecurityGroups", "sg-0"),
+        ("Bucket", &format!("{ANY_STACK}-bucket")),
+        ("QueueUrlPrefix", ANY_STACK),
+        ("SecretsPrefix", ANY_STACK),
+        ("WorkerPolicyArn", ANY_STACK),
+        ("LauncherS3Bucket", "programs"),
+        ("LauncherS3Key", "windlass"),
+        ("PackagesBucket", "programs"),
+    ];
+    let parameters = parameters.map(|(name, value)| (name, value.to_owned()));
+    Stack::of(&Template::new(ANY_POOL, body, &parameters)?)
+}
+
 /// By which action IAM allows a call: batches count as what they are made of.
 fn action(call: &Call) -> String {
     let name = call.action.strip_suffix("Batch").unwrap_or(&call.action);
@@ -62,6 +109,10 @@ fn arn(call: &Call) -> String {
             let name = resource.trim_matches('/');
             format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name}")
         }
+        "autoscaling" => format!(
+            "arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:2cd2fb3c:autoScalingGroupName/{resource}"
+        ),
+        "ec2" => format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{resource}"),
         _ => format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"),
     }
 }
@@ -152,9 +203,18 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// Where boxes leave what they saw, for a look at all of it when all stories are told.
-fn record() -> PathBuf {
+fn records() -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from).join("calls-on-the-box.tsv")
+    std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from).join("calls-on-the-box")
+}
+
+/// One file for each of the tests' programs: none of them knows of the others.
+fn record() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.split('-').next().unwrap_or_default();
+    std::fs::create_dir_all(records())?;
+    Ok(records().join(format!("{name}.tsv")))
 }
 
 /// Adds what one box saw. The first one of a process begins the record anew.
@@ -167,15 +227,15 @@ pub fn remember(used: &BTreeSet<Used>) -> std::io::Result<()> {
     let mut begun = lock(&BEGUN);
     let mut options = std::fs::File::options();
     let mut file =
-        options.create(true).write(true).append(*begun).truncate(!*begun).open(record())?;
+        options.create(true).write(true).append(*begun).truncate(!*begun).open(record()?)?;
     *begun = true;
     let line = |one: &Used| format!("{}\t{}\t{}\n", one.caller, one.action, one.arn);
     file.write_all(used.iter().map(line).collect::<String>().as_bytes())
 }
 
-/// What all boxes of the last process saw; None if there was none.
-pub fn remembered() -> Option<BTreeSet<Used>> {
-    let text = std::fs::read_to_string(record()).ok()?;
+/// What all boxes of the last run of one of the tests' programs saw; None if there was none.
+pub fn remembered(program: &str) -> Option<BTreeSet<Used>> {
+    let text = std::fs::read_to_string(records().join(format!("{program}.tsv"))).ok()?;
     let parse = |line: &str| {
         let mut fields = line.split('\t').map(str::to_owned);
         Some(Used { caller: fields.next()?, action: fields.next()?, arn: fields.next()? })

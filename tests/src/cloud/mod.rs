@@ -1,9 +1,10 @@
-//! The cloud in a box: the control plane as AWS would run it, on this machine.
+//! The cloud in a box: a control plane, and pools of machines, as AWS would run them, on this machine.
 //!
-//! Everything is made from the translated template; the functions are the real binaries. The rest
+//! Everything is made from the translated templates; the functions are the real binaries. The rest
 //! is AWS, as far as a control plane can tell:
 //!
-//! - [`template`], [`stack`], [`deploy`]: from the template to buckets, queues and functions.
+//! - [`template`], [`stack`], [`permissions`], [`machine_group`], [`deploy`]: from a template to
+//!   buckets, queues, functions with their roles, and groups of machines.
 //! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API; [`ahead`]: its clock.
 //! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
 //! - [`github`], [`workers`]: who else takes part: a small GitHub, and workers with the real tool.
@@ -17,6 +18,8 @@ pub mod environment;
 pub mod front;
 pub mod github;
 pub mod iam;
+pub mod machine_group;
+pub mod permissions;
 pub mod place;
 pub mod poller;
 pub mod runtime;
@@ -66,6 +69,7 @@ pub struct Cloud {
     /// What its names begin with.
     pub name: String,
     pub aws: Aws,
+    pub template: Template,
     pub stack: Stack,
     pub lambda: Arc<Lambda>,
     pub front: Front,
@@ -135,7 +139,19 @@ impl Cloud {
         let clock = Arc::new(Clock::new(&aws, &lambda, &stack.schedules)?);
         let (speed, comes_back) = (settings.speed, settings.comes_back);
         let (running, weather) = (Mutex::default(), Arc::default());
-        Ok(Self { name, aws, stack, lambda, front, weather, clock, speed, comes_back, running })
+        Ok(Self {
+            name,
+            aws,
+            template,
+            stack,
+            lambda,
+            front,
+            weather,
+            clock,
+            speed,
+            comes_back,
+            running,
+        })
     }
 
     /// Queues are polled, schedules fire, the front answers.

@@ -1,10 +1,12 @@
 //! Schedules: by the machine's clock, or at once when a test says so.
 use super::aws::Aws;
 use super::environment::Failed;
-use super::runtime::Lambda;
+use super::runtime::{Lambda, new_id};
 use super::stack::Schedule;
 use anyhow::{Context as _, Result, bail};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use axum::body::Bytes;
+use emulator::{ACCOUNT, REGION};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,11 +69,12 @@ impl Clock {
     /// then told to the queue that they name. What never reached the function goes to the
     /// schedule's own queue.
     async fn fire(&self, schedule: &Schedule) -> Result<(), Failed> {
-        let input = Bytes::from(schedule.input.clone());
+        let input = schedule.input.clone().unwrap_or_else(|| occurrence(&schedule.logical));
         let unattended = self.lambda.unattended(&schedule.function);
         let mut tries = 0;
         loop {
-            let outcome = self.lambda.invoke(&schedule.function, input.clone(), None).await;
+            let outcome =
+                self.lambda.invoke(&schedule.function, Bytes::from(input.clone()), None).await;
             let Err(why) = outcome else { return Ok(()) };
             tries += 1;
             if tries <= unattended.retries {
@@ -80,12 +83,12 @@ impl Clock {
             }
             match why {
                 Failed::Throttled | Failed::Down => {
-                    self.tell(schedule.undelivered.as_deref(), &schedule.input).await;
+                    self.tell(schedule.undelivered.as_deref(), &input).await;
                 }
                 _ => {
                     let told = json!({
                         "requestContext": { "condition": "RetriesExhausted", "approximateInvokeCount": tries },
-                        "requestPayload": schedule.input,
+                        "requestPayload": input,
                         "responsePayload": why.to_string(),
                     });
                     self.tell(unattended.failures.as_deref(), &told.to_string()).await;
@@ -100,6 +103,25 @@ impl Clock {
         let asked = self.aws.sqs.send_message().queue_url(self.aws.queue_url(queue));
         let _ = asked.message_body(body).send().await;
     }
+}
+
+/// What EventBridge itself sends at a rule's time:
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html>
+fn occurrence(rule: &str) -> String {
+    let now = DateTime::from(SystemTime::now());
+    let time = DateTime::from_secs(now.secs()).fmt(DateTimeFormat::DateTime).unwrap_or_default();
+    json!({
+        "version": "0",
+        "id": new_id(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": time,
+        "region": REGION,
+        "resources": [format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}")],
+        "detail": {},
+    })
+    .to_string()
 }
 
 /// How far apart its times are.

@@ -1,4 +1,6 @@
 //! What a template asks for, as far as the box makes it.
+use super::machine_group::{self, MachineGroup};
+use super::permissions;
 use super::template::{Template, plain};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -15,6 +17,7 @@ pub struct Stack {
     pub schedules: Vec<Schedule>,
     pub routes: Vec<Route>,
     pub throttle: Option<Throttle>,
+    pub groups: Vec<MachineGroup>,
     /// Statements of the managed policies that people attach to their workers' role.
     pub worker_allowed: Vec<Value>,
 }
@@ -71,7 +74,8 @@ pub struct Schedule {
     pub logical: String,
     pub function: String,
     pub expression: String,
-    pub input: String,
+    /// None: the event that EventBridge itself makes of a time.
+    pub input: Option<String>,
     /// The queue that takes what could not be delivered.
     pub undelivered: Option<String>,
 }
@@ -100,15 +104,18 @@ pub struct Throttle {
 }
 
 /// What the box makes, or takes into account.
-const MADE: [&str; 14] = [
+const MADE: [&str; 17] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::EC2::LaunchTemplate",
     "AWS::Events::Rule",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
+    "AWS::IAM::RolePolicy",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
@@ -117,8 +124,9 @@ const MADE: [&str; 14] = [
     "AWS::Scheduler::Schedule",
 ];
 /// What makes no difference to a function: who may invoke it, where its words go, who is alarmed.
-const NOT_MADE: [&str; 5] = [
+const NOT_MADE: [&str; 6] = [
     "AWS::CloudWatch::Alarm",
+    "AWS::IAM::InstanceProfile",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::S3::BucketPolicy",
@@ -146,7 +154,8 @@ impl Stack {
             schedules: schedules(template)?,
             routes: routes(template)?,
             throttle: throttle(template)?,
-            worker_allowed: worker_allowed(template)?,
+            worker_allowed: permissions::of_workers(template)?,
+            groups: machine_group::all(template)?,
         })
     }
 }
@@ -197,8 +206,7 @@ fn functions(template: &Template) -> Result<Vec<Function>> {
             let value = plain(value).with_context(|| format!("{logical}: {name} is no text"))?;
             env.insert(name.clone(), value);
         }
-        let properties = &template.raw(&logical)["Metadata"]["BuildProperties"];
-        let binary = properties["Binary"].as_str();
+        let binary = binary(template.raw(&logical), &function);
         let binary = binary.with_context(|| format!("{logical} names no binary"))?.to_owned();
         functions.push(Function {
             binary,
@@ -210,52 +218,22 @@ fn functions(template: &Template) -> Result<Vec<Function>> {
             concurrency: number(&function["ReservedConcurrentExecutions"]),
             may_recur: function["RecursiveLoop"] == "Allow",
             unattended: unattended(template, &logical)?,
-            allowed: allowed(template, &logical)?,
+            allowed: permissions::of_function(template, &logical)?,
             logical,
         });
     }
     Ok(functions)
 }
 
+/// As the build is told, or as the package is called.
+fn binary<'a>(raw: &'a Value, function: &'a Value) -> Option<&'a str> {
+    let built = raw["Metadata"]["BuildProperties"]["Binary"].as_str();
+    built.or_else(|| function["Code"]["S3Key"].as_str()?.strip_suffix(".zip"))
+}
+
 fn arn_of(template: &Template, logical: &str) -> Result<String> {
     let name = template.physical(logical)?;
     Ok(format!("arn:aws:lambda:{}:{}:function:{name}", emulator::REGION, emulator::ACCOUNT))
-}
-
-/// Statements of the policies of a function's role, wherever the template writes them.
-fn allowed(template: &Template, function: &str) -> Result<Vec<Value>> {
-    let role = &template.raw(function)["Properties"]["Role"]["Fn::GetAtt"][0];
-    let role = role.as_str().with_context(|| format!("{function} has no role of the template"))?;
-    let physical = template.physical(role)?;
-    let mut documents: Vec<Value> = Vec::new();
-    for (logical, body) in template.of_type("AWS::IAM::Role")? {
-        if logical == role {
-            let own = body["Policies"].as_array().into_iter().flatten();
-            documents.extend(own.map(|policy| policy["PolicyDocument"].clone()));
-        }
-    }
-    for kind in ["AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy"] {
-        for (_, body) in template.of_type(kind)? {
-            let roles = body["Roles"].as_array().cloned().unwrap_or_default();
-            if roles.iter().chain([&body["RoleName"]]).any(|name| *name == physical) {
-                documents.push(body["PolicyDocument"].clone());
-            }
-        }
-    }
-    Ok(documents.iter().flat_map(statements).collect())
-}
-
-fn worker_allowed(template: &Template) -> Result<Vec<Value>> {
-    let policies = template.of_type("AWS::IAM::ManagedPolicy")?;
-    let free = policies.iter().filter(|(_, body)| body["Roles"].is_null());
-    Ok(free.flat_map(|(_, body)| statements(&body["PolicyDocument"])).collect())
-}
-
-fn statements(document: &Value) -> Vec<Value> {
-    match &document["Statement"] {
-        Value::Array(all) => all.clone(),
-        one => vec![one.clone()],
-    }
 }
 
 fn unattended(template: &Template, function: &str) -> Result<Unattended> {
@@ -307,7 +285,7 @@ fn schedules(template: &Template) -> Result<Vec<Schedule>> {
             logical: logical.to_owned(),
             function: function_named(template, &target["Arn"]).with_context(about)?,
             expression: expression.as_str().with_context(about)?.to_owned(),
-            input: target["Input"].as_str().unwrap_or("{}").to_owned(),
+            input: target["Input"].as_str().map(str::to_owned),
             undelivered: dead.map(|arn| name_of(arn).to_owned()),
         });
         Ok(())

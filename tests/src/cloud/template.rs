@@ -1,7 +1,8 @@
-//! The template of the control plane as plain CloudFormation, and its functions (`Ref`, `Fn::Sub`,
-//! …) worked out for one stack. What is not understood is refused: a box that guesses proves
-//! nothing.
+//! A template as plain CloudFormation, and its functions (`Ref`, `Fn::Sub`, …) worked out for one
+//! stack. What is not understood is refused: a box that guesses proves nothing.
 use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use emulator::{ACCOUNT, REGION};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +44,8 @@ pub fn translate(template: &Path) -> Result<Value> {
 
 impl Template {
     /// # Errors
-    /// When a parameter is not the template's, or one without a default is missing.
+    /// When a parameter is not the template's, one without a default is missing, or together they
+    /// are what the template's rules refuse.
     pub fn new(stack: &str, body: Value, given: &[(&str, String)]) -> Result<Self> {
         let mut parameters = BTreeMap::new();
         for (name, parameter) in body["Parameters"].as_object().into_iter().flatten() {
@@ -55,7 +57,36 @@ impl Template {
         for (name, _) in given {
             anyhow::ensure!(parameters.contains_key(*name), "the template has no parameter {name}");
         }
-        Ok(Self { stack: stack.to_owned(), body, parameters })
+        let template = Self { stack: stack.to_owned(), body, parameters };
+        template.refuse()?;
+        Ok(template)
+    }
+
+    /// What CloudFormation does with `Rules` before it makes anything.
+    fn refuse(&self) -> Result<()> {
+        for (name, rule) in self.body["Rules"].as_object().into_iter().flatten() {
+            let holds = |condition: &Value| {
+                self.condition(condition).with_context(|| format!("the rule {name}"))
+            };
+            if rule.get("RuleCondition").map_or(Ok(true), holds)? {
+                for assertion in rule["Assertions"].as_array().into_iter().flatten() {
+                    let why = assertion["AssertDescription"].as_str().unwrap_or(name);
+                    anyhow::ensure!(holds(&assertion["Assert"])?, "{why}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the stack tells others, by the output's name.
+    ///
+    /// # Errors
+    /// When there is no such output, or it is not understood.
+    pub fn output(&self, name: &str) -> Result<String> {
+        let about = || format!("the output {name}");
+        let value = self.body["Outputs"].get(name).with_context(about)?;
+        let value = self.resolve(&value["Value"]).with_context(about)?.unwrap_or_default();
+        plain(&value).with_context(about)
     }
 
     /// Resources of this type that the stack really has, by logical name, worked out.
@@ -179,6 +210,7 @@ impl Template {
                     parts.as_array().context("Fn::Join")?.iter().map(plain).collect();
                 parts.context("Fn::Join of no text")?.join(&text(at(0)?)?).into()
             }
+            "Fn::Base64" => STANDARD.encode(text(argument)?).into(),
             "Fn::Split" => {
                 let (by, whole) = (text(at(0)?)?, text(at(1)?)?);
                 whole.split(&by).collect::<Vec<_>>().into()
@@ -218,7 +250,8 @@ impl Template {
 
     fn reference(&self, name: &str) -> Result<Option<Value>> {
         if let Some(value) = self.parameters.get(name) {
-            let list = self.body["Parameters"][name]["Type"] == "CommaDelimitedList";
+            let kind = self.body["Parameters"][name]["Type"].as_str().unwrap_or_default();
+            let list = kind == "CommaDelimitedList" || kind.starts_with("List<");
             return Ok(Some(if list { value.split(',').collect() } else { value.clone().into() }));
         }
         Ok(Some(match name {
@@ -234,13 +267,19 @@ impl Template {
                     "AWS::SQS::Queue" => {
                         format!("https://sqs.{REGION}.{SUFFIX}/{ACCOUNT}/{physical}").into()
                     }
-                    "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" => {
-                        self.attribute(resource, "Arn")?.into()
-                    }
+                    "AWS::SecretsManager::Secret"
+                    | "AWS::SNS::Topic"
+                    | "AWS::IAM::ManagedPolicy" => self.attribute(resource, "Arn")?.into(),
                     _ => physical.into(),
                 }
             }
         }))
+    }
+
+    /// # Errors
+    /// When there is no such resource, or it has no ARN here.
+    pub fn arn(&self, resource: &str) -> Result<String> {
+        self.attribute(resource, "Arn")
     }
 
     fn attribute(&self, resource: &str, attribute: &str) -> Result<String> {
@@ -257,6 +296,13 @@ impl Template {
             }
             ("AWS::Lambda::Function", "Arn") => arn("lambda", &format!("function:{name}")),
             ("AWS::IAM::Role", "Arn") => format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
+            ("AWS::IAM::ManagedPolicy", "Arn") => format!("arn:aws:iam::{ACCOUNT}:policy/{name}"),
+            ("AWS::IAM::InstanceProfile", "Arn") => {
+                format!("arn:aws:iam::{ACCOUNT}:instance-profile/{name}")
+            }
+            // A stack that is made has made one of each.
+            ("AWS::EC2::LaunchTemplate", "LatestVersionNumber") => "1".to_owned(),
+            ("AWS::Events::Rule", "Arn") => arn("events", &format!("rule/{name}")),
             ("AWS::Logs::LogGroup", "Arn") => arn("logs", &format!("log-group:{name}:*")),
             ("AWS::SecretsManager::Secret", "Arn" | "Id") => {
                 arn("secretsmanager", &format!("secret:{name}"))
@@ -293,6 +339,10 @@ impl Template {
             "AWS::IAM::Role" => "RoleName",
             "AWS::Logs::LogGroup" => "LogGroupName",
             "AWS::SNS::Topic" => "TopicName",
+            "AWS::AutoScaling::AutoScalingGroup" => "AutoScalingGroupName",
+            "AWS::EC2::LaunchTemplate" => "LaunchTemplateName",
+            "AWS::IAM::ManagedPolicy" => "ManagedPolicyName",
+            "AWS::IAM::InstanceProfile" => "InstanceProfileName",
             _ => "Name",
         };
         let properties = &self.body["Resources"][resource]["Properties"];
@@ -334,7 +384,7 @@ mod tests {
     #[test]
     fn functions_are_worked_out_and_the_unknown_is_refused() {
         let body = json!({
-            "Parameters": { "Name": { "Type": "String" }, "Token": { "Default": "" }, "Zero": { "Default": 0 } },
+            "Parameters": { "Name": { "Type": "String" }, "Token": { "Default": "" }, "Zero": { "Default": 0 }, "Zones": { "Type": "List<AWS::EC2::Subnet::Id>", "Default": "a,b" } },
             "Conditions": { "Never": { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "Zero" }, 0] }] }, "HasToken": { "Fn::Not": [{ "Fn::Equals": [{ "Ref": "Token" }, ""] }] } },
             "Resources": {
                 "Jobs": { "Type": "AWS::SQS::Queue", "Properties": { "QueueName": { "Fn::Sub": "${Name}-jobs" } } },
@@ -352,6 +402,8 @@ mod tests {
             (json!({ "Fn::Sub": "a-${Jobs.QueueName}-${!b}" }), json!("a-w-jobs-${b}")),
             (json!({ "Fn::Sub": ["${X}!", { "X": { "Ref": "Name" } }] }), json!("w!")),
             (json!({ "Fn::Join": [",", ["a", { "Ref": "Name" }]] }), json!("a,w")),
+            (json!({ "Fn::Base64": { "Ref": "Name" } }), json!("dw==")),
+            (json!({ "Ref": "Zones" }), json!(["a", "b"])),
             (json!({ "Fn::If": ["HasToken", 1, { "Ref": "AWS::NoValue" }] }), Value::Null),
             (json!({ "Fn::If": ["Never", 1, 2] }), json!(2)),
             (json!({ "a": { "Ref": "AWS::NoValue" }, "b": [{ "Ref": "AWS::NoValue" }, 1] }), json!({ "b": [1] })),
@@ -369,5 +421,28 @@ mod tests {
             .map(|(name, _)| name)
             .collect();
         assert_eq!(names, ["Jobs", "Own"], "a condition leaves one out");
+    }
+
+    #[test]
+    fn rules_refuse_what_can_not_be_together() {
+        let given = |name: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": name }, ""] }] });
+        let body = json!({
+            "Parameters": { "Kind": {}, "Key": { "Default": "" } },
+            "Rules": { "Ours": {
+                "RuleCondition": { "Fn::Equals": [{ "Ref": "Kind" }, "ours"] },
+                "Assertions": [{ "Assert": given("Key"), "AssertDescription": "Ours need a Key." }],
+            } },
+        });
+        for (parameters, refused) in [
+            (vec![("Kind", "theirs")], None),
+            (vec![("Kind", "ours"), ("Key", "k")], None),
+            (vec![("Kind", "ours")], Some("Ours need a Key.")),
+            (vec![("Key", "k")], Some("the parameter Kind has no value")),
+        ] {
+            let parameters: Vec<_> =
+                parameters.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+            let made = Template::new("box", body.clone(), &parameters);
+            assert_eq!(made.err().map(|error| error.to_string()).as_deref(), refused);
+        }
     }
 }

@@ -42,20 +42,39 @@ impl Workers {
         let mut ids = std::mem::take(&mut *lock(&self.killed));
         ids.extend((1..=count).map(|n| format!("worker-{n}")));
         for id in ids {
-            let mut crew = lock(&self.crew);
-            if crew.get(&id).is_some_and(|place| place.kept) {
-                continue;
-            }
-            let folder = self.folder.join(&id);
-            std::fs::create_dir_all(&folder).expect("a worker's folder");
-            let log = self.log(&id);
-            let words = words(&command(&id, &folder));
-            crew.insert(id.clone(), Place { child: None, kept: true, keeper: None });
-            let all = self.crew.clone();
-            let place = id.clone();
-            let keeper = std::thread::spawn(move || keep(&all, &place, &words, &log));
-            crew.get_mut(&id).expect("a place").keeper = Some(keeper);
+            self.boot(&id, &command);
         }
+    }
+
+    /// Has this one from here on.
+    pub fn boot(&self, id: &str, command: impl Fn(&str, &Path) -> Command) {
+        let mut crew = lock(&self.crew);
+        if crew.get(id).is_some_and(|place| place.kept) {
+            return;
+        }
+        let folder = self.folder.join(id);
+        std::fs::create_dir_all(&folder).expect("a worker's folder");
+        let log = self.log(id);
+        let words = words(&command(id, &folder));
+        crew.insert(id.to_owned(), Place { child: None, kept: true, keeper: None });
+        let all = self.crew.clone();
+        let place = id.to_owned();
+        let keeper = std::thread::spawn(move || keep(&all, &place, &words, &log));
+        crew.get_mut(id).expect("a place").keeper = Some(keeper);
+    }
+
+    /// Its machine goes, with everything that runs there and for good. How many tools did.
+    pub fn cut_power(&self, id: &str) -> usize {
+        let place = lock(&self.crew).remove(id);
+        let Some(mut place) = place else { return 0 };
+        if let Some(mut child) = place.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if let Some(keeper) = place.keeper.take() {
+            let _ = keeper.join();
+        }
+        kill_jobs(&self.folder.join(id).join("work"))
     }
 
     /// Processes by id, of those that live.
