@@ -4,6 +4,7 @@ use super::world::{self, Stored};
 use crate::{Deps, deliver, pushes};
 use futures_util::future::ready;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use windlass_core::changes::Action;
 use windlass_core::definition::{OnDelete, StackDef};
@@ -41,6 +42,14 @@ pub(super) enum Done {
     },
 }
 
+/// What an apply makes so.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Planned {
+    definitions: Definitions,
+    /// Stacks whose removal a person was asked about.
+    asked: BTreeSet<StackId>,
+}
+
 /// Reads the commit's definition files, compares them with what is applied, and stores what an
 /// apply will do under its digest. None: another delivery of the job has ended it meanwhile.
 pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, Fault> {
@@ -69,7 +78,7 @@ pub(super) async fn plan(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, Fa
     let lines = diff.lines().into_iter().chain(warnings.iter().map(|w| format!("! {w}")));
     log(deps, spec, Step::Planning, &lines.collect::<Vec<_>>().join("\n")).await?;
 
-    let body = json(&definitions)?;
+    let body = json(&Planned { definitions, asked: with_state })?;
     // What a person looks at by now is not written over.
     if is_ended(deps, &spec.id).await? {
         return Ok(None);
@@ -100,7 +109,7 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, F
     if Digest::of(&body) != plan.digest {
         return Ok(faulty("the plan is not the one that was shown"));
     }
-    let definitions: Definitions = serde_json::from_slice(&body)
+    let Planned { definitions, asked } = serde_json::from_slice(&body)
         .map_err(|error| Fault::poison_from("the stored plan does not parse", error))?;
     let repo = &spec.repository;
     let catalog = world::catalog(deps).await?;
@@ -110,7 +119,14 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, F
     let known = world::stored(deps, repo).await?;
     // A plan may have waited for a person while other repositories' definitions went on.
     let world = world::around(deps, repo, catalog.as_ref().map(|found| &found.value)).await?;
-    let mut refusals = refused(&diff(&known.definitions, &definitions), &world);
+    let diff = diff(&known.definitions, &definitions);
+    let mut refusals = refused(&diff, &world);
+    let removed = diff.removed.iter().map(|stack| &stack.slug);
+    for stack in world::with_state(deps, removed).await?.difference(&asked) {
+        refusals.push(format!(
+            "stack `{stack}` would go, and began to apply after this was planned; trigger a new run"
+        ));
+    }
     for stack in &definitions.stacks {
         if let Some(other) = world.stacks.get(&stack.slug) {
             refusals.push(format!("{} is defined by {} by now", stack.slug, other.repository));
@@ -140,7 +156,7 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, F
             define(deps, spec, stack, revision).await?;
         }
     }
-    let now: std::collections::BTreeSet<_> = definitions.stacks.iter().map(|s| &s.slug).collect();
+    let now: BTreeSet<_> = definitions.stacks.iter().map(|s| &s.slug).collect();
     for stack in known.definitions.stacks.iter().filter(|stack| !now.contains(&stack.slug)) {
         undefine(deps, stack, revision).await?;
     }

@@ -86,7 +86,7 @@ fn repositories(served: &[Repository]) -> BTreeMap<RepoName, String> {
     served.iter().map(|r| (r.name.clone(), r.default_branch.clone())).collect()
 }
 
-/// Those of these stacks that have applied something: nobody would manage it once they are gone.
+/// Those of these stacks that may have resources: nobody would manage them once they are gone.
 pub(super) async fn with_state<'a>(
     deps: &Deps,
     stacks: impl Iterator<Item = &'a StackId>,
@@ -94,7 +94,7 @@ pub(super) async fn with_state<'a>(
     let mut with_state = BTreeSet::new();
     for stack in stacks {
         let head = cas::load::<StackHead>(&*deps.docs, &keys::head(stack)).await?;
-        if head.is_some_and(|head| head.value.outputs.is_some()) {
+        if head.is_some_and(|head| head.value.may_hold_resources()) {
             with_state.insert(stack.clone());
         }
     }

@@ -1,5 +1,5 @@
 //! The control plane's own jobs: what they ask of the source.
-use crate::world::{REPO, World};
+use crate::world::{REPO, Tool, World, one};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,8 @@ use windlass_core::id::{RepoName, Sha};
 use windlass_core::index::Catalog;
 use windlass_core::instance::Instance;
 use windlass_core::keys;
+use windlass_core::run::Run;
+use windlass_core::stack::StackHead;
 use windlass_ports::fake::FakeSource;
 use windlass_ports::forge::CommitInfo;
 use windlass_ports::{Blobs, Change, ChangedFiles, Fault, Source, cas};
@@ -194,6 +196,53 @@ async fn a_job_that_has_ended_keeps_no_other_from_the_slot() {
     world.push("main", &[("windlass.yaml", &stacks(&["old", "new"]))]).await;
     world.settle().await;
     assert_eq!(defined(&world).await, ["new", "old"]);
+}
+
+/// A stack whose first apply failed has no outputs, and may have resources.
+#[tokio::test]
+async fn what_may_have_resources_leaves_by_a_persons_decision() {
+    #[rustfmt::skip]
+    let table: [(&str, bool, Option<&str>, &str); 4] = [
+        // name                    applies  fails             definitions without it
+        ("it was never applied",   false,   None,             "FINISHED"),
+        ("its plan failed",        false,   Some("plan"),     "FINISHED"),
+        ("its apply ended well",   true,    None,             "UNCONFIRMED"),
+        ("its first apply failed", true,    Some("apply"),    "UNCONFIRMED"),
+    ];
+    for (name, applies, fails, expect) in table {
+        let mut world = World::new();
+        let says = |phase: &str| (fails == Some(phase)).then(|| "no".to_owned());
+        let tool = Tool { plan_fails: says("plan"), apply_fails: says("apply"), ..Tool::default() };
+        world.tools.insert("net".into(), tool);
+        world.define(&one(applies), &["net"]).await;
+        world.settle().await;
+        world.push("main", &[("windlass.yaml", "version: 1\n")]).await;
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, expect, "{name}");
+    }
+}
+
+/// What was planned while a stack had nothing is not applied once it may have something.
+#[tokio::test]
+async fn an_apply_that_began_meanwhile_asks_for_a_new_plan() {
+    let mut world = World::new();
+    world.define(&one(false), &["net"]).await;
+    world.settle().await;
+    assert_eq!(world.state("net").await, "UNCONFIRMED");
+    let first = world.newest("infra-definitions").await.id().clone();
+    world.push("main", &[("windlass.yaml", "version: 1\n")]).await;
+    // The definitions are planned, and not applied yet.
+    let planned = |run: &Run| *run.id() != first && run.jobs.len() == 2;
+    while !planned(&world.newest("infra-definitions").await) {
+        assert!(world.serve().await, "it never comes to the apply");
+    }
+    let head = StackHead { touched: true, ..world.head("net").await };
+    let key = keys::head(&"net".into());
+    let taken = |_: Option<&StackHead>| Ok(Change::Write(head.clone(), ()));
+    cas::update(&*world.docs, &key, "apply", taken).await.expect("stored");
+    world.settle().await;
+    assert_eq!(world.state("infra-definitions").await, "FAILED");
+    assert_eq!(defined(&world).await, ["net"]);
 }
 
 fn stacks(names: &[&str]) -> String {

@@ -28,6 +28,10 @@ pub struct StackHead {
     /// Newest commit of the tracked branch that this stack was told of.
     pub tracked: Option<Commit>,
     pub outputs: Option<StackOutputs>,
+    /// An apply, a destroy or a task was ever handed out: whatever became of it, there may be
+    /// resources in the world.
+    #[serde(default)]
+    pub touched: bool,
     /// Newest tracked, destroy or task run: its state is the stack's.
     pub last: Option<LastRun>,
     #[serde(default)]
@@ -147,6 +151,7 @@ impl StackHead {
             proposed: Vec::new(),
             tracked: None,
             outputs: None,
+            touched: false,
             last: None,
             drift: Watch::default(),
             recent: VecDeque::new(),
@@ -154,6 +159,11 @@ impl StackHead {
             owed: 0,
             due_minute: None,
         }
+    }
+    /// There may be resources that nobody would manage once this stack is gone.
+    #[must_use]
+    pub fn may_hold_resources(&self) -> bool {
+        self.touched || self.outputs.is_some()
     }
     /// Runs that are not terminal, the active one first.
     pub fn open(&self) -> impl Iterator<Item = &Run> {

@@ -112,6 +112,7 @@ impl Turn<'_> {
         let spec = spec::build(def, run, &job, self.now);
         run.pointer_at = Some(self.now);
         run.limit_ms = Some(spec.timeouts.run_ms);
+        self.head.touched |= !job.phase.repeatable();
         run.jobs.push(job);
         self.owe(Effect::SendJob { spec: Box::new(spec) });
     }
