@@ -7,6 +7,7 @@ mod mount;
 mod suite {
     mod access;
     mod cloud_gates;
+    mod commits;
     mod console;
     mod json;
 }

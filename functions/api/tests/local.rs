@@ -5,6 +5,7 @@ mod common;
 mod mount;
 mod suite {
     mod access;
+    mod commits;
     mod console;
     mod gates;
     mod json;

@@ -3,11 +3,11 @@
 use super::answer::{asked, from_repo, from_run, new_event, readable, tell_repo, tell_stack};
 use super::stacks::head_of;
 use super::{App, Error};
-use crate::auth::{Who, Writer};
+use crate::auth::{Seen, Who, Writer};
 use crate::v1::{Asked, TaskRequest, TriggerRequest};
 use windlass_core::definition::StackDef;
 use windlass_core::event::{RepoEvent, StackEvent, Trigger};
-use windlass_core::id::RunId;
+use windlass_core::id::{RunId, Sha};
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
 use windlass_core::run::{Commit, NewRun, RunType};
@@ -50,6 +50,9 @@ pub(crate) async fn trigger(
                 let why = "an administrative stack can't be destroyed: remove its definitions";
                 return Err(Error::Refused(why.to_owned()));
             }
+            if let Some(commit) = chosen.as_ref().filter(|_| def.administrative) {
+                may_define(app, who, &head, &def, &commit.sha).await?;
+            }
             let trigger = Trigger {
                 stack: head.stack.clone(),
                 kind,
@@ -68,6 +71,33 @@ pub(crate) async fn trigger(
             Ok(answer)
         }
     }
+}
+
+/// Definitions say who may do what, and a repository knows commits of anybody's: of branches that
+/// nobody reviewed, on GitHub of every fork. A writer may carry out what is on the branch, or was.
+async fn may_define(
+    app: &App,
+    who: &Who,
+    head: &Seen<StackHead>,
+    def: &StackDef,
+    sha: &Sha,
+) -> Result<(), Error> {
+    let Err(refused) = who.admin(head.space()) else { return Ok(()) };
+    let source = &app.deps.source;
+    let on_branch = match source.head(&def.repository, &def.branch).await? {
+        Some(tip) => source.merge_base(&def.repository, sha, &tip).await?.as_ref() == Some(sha),
+        None => false,
+    };
+    if on_branch {
+        return Ok(());
+    }
+    let (commit, branch) = (sha.short(), &def.branch);
+    Err(match refused {
+        Error::NotAllowed(why) => {
+            Error::NotAllowed(format!("the commit {commit} is not on {branch}: {why}"))
+        }
+        other => other,
+    })
 }
 
 /// A look for drift that somebody asks for: of what was applied, like the schedule's own, but with
