@@ -9,5 +9,6 @@ mod suite {
     mod cloud_gates;
     mod commits;
     mod console;
+    mod hidden;
     mod json;
 }

@@ -8,6 +8,7 @@ mod suite {
     mod commits;
     mod console;
     mod gates;
+    mod hidden;
     mod json;
     mod sessions;
 }

@@ -38,10 +38,14 @@ impl Sight {
     /// The run without what it says of hidden stacks: edges to them go, and their names in
     /// sentences. Everything that is shown of a run is made from what this leaves.
     pub(crate) fn blur(&self, mut run: Run) -> Run {
-        let hidden = self.blur_new(&mut run.new);
+        let mut named = of_new(&run.new);
+        named.extend(run.inputs.iter().map(|input| &input.from).cloned());
+        named.extend(of_state(&run.state));
+        let hidden = self.hidden(named);
         if hidden.is_empty() {
             return run;
         }
+        strip(&mut run.new, &hidden);
         run.inputs.retain(|input| !hidden.contains(&input.from));
         for line in &mut run.history {
             line.note = line.note.take().map(|note| blurred(&note, &hidden));
@@ -57,20 +61,48 @@ impl Sight {
         run
     }
 
-    /// The same of a run as it was planned; returns what is hidden of it.
-    pub(crate) fn blur_new(&self, new: &mut NewRun) -> BTreeSet<StackId> {
-        let waits = new.waits.values().map(|wait| &wait.stack);
-        let named = waits.chain(new.children.iter().map(|child| &child.stack));
-        let hidden: BTreeSet<StackId> = named.filter(|stack| !self.sees(stack)).cloned().collect();
+    /// The same of a run as it was planned.
+    pub(crate) fn blur_new(&self, new: &mut NewRun) {
+        let hidden = self.hidden(of_new(new));
         if !hidden.is_empty() {
-            new.waits.retain(|_, wait| !hidden.contains(&wait.stack));
-            new.children.retain(|child| !hidden.contains(&child.stack));
-            new.because = blurred(&new.because, &hidden);
-            // A parent that released it stands where else a person does.
-            new.triggered_by = new.triggered_by.take().map(|by| blurred(&by, &hidden));
+            strip(new, &hidden);
         }
-        hidden
     }
+
+    fn hidden(&self, named: BTreeSet<StackId>) -> BTreeSet<StackId> {
+        named.into_iter().filter(|stack| !self.sees(stack)).collect()
+    }
+}
+
+/// Stacks that a run as it was planned names.
+fn of_new(new: &NewRun) -> BTreeSet<StackId> {
+    let waits = new.waits.values().map(|wait| &wait.stack);
+    waits.chain(new.children.iter().map(|child| &child.stack)).cloned().collect()
+}
+
+/// Stacks that a state names. A run that was triggered by itself has no edge to them.
+fn of_state(state: &State) -> Vec<StackId> {
+    match state {
+        State::Skipped {
+            why:
+                SkipReason::ParentFailed { parents }
+                | SkipReason::OutputsUnchanged { parents }
+                | SkipReason::ParentNever { parents },
+        } => parents.clone(),
+        // `network.vpc_id => TF_VAR_vpc_id`.
+        State::Failed { reason: FailReason::InputsMissing { inputs } } => {
+            inputs.iter().filter_map(|input| Some(input.split_once('.')?.0.into())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn strip(new: &mut NewRun, hidden: &BTreeSet<StackId>) {
+    new.waits.retain(|_, wait| !hidden.contains(&wait.stack));
+    new.children.retain(|child| !hidden.contains(&child.stack));
+    new.because = blurred(&new.because, hidden);
+    // A parent that released it stands where else a person does.
+    new.triggered_by = new.triggered_by.take().map(|by| blurred(&by, hidden));
 }
 
 fn rename(why: &mut SkipReason, hidden: &BTreeSet<StackId>) {
