@@ -73,8 +73,10 @@ pub trait Sessions: Send + Sync {
     async fn take(&self, place: &Place) -> Result<Option<Session>, Fault>;
 }
 
-/// More than this many at once are not kept: those that end first go.
+/// More than this many at once are not kept: of whoever has most, the one that ends first goes.
 const SESSIONS_MAX: usize = 1_000;
+/// … and of one key, or of this machine's own token, not more than this.
+const SESSIONS_OF_ONE_MAX: usize = 200;
 
 /// Sessions of one process; they end with it.
 pub struct MemSessions {
@@ -98,9 +100,11 @@ impl Sessions for MemSessions {
         let now = self.clock.now();
         let mut all = self.lock();
         all.retain(|_, known| now < known.expires_at);
-        if all.len() >= SESSIONS_MAX {
+        while let Some(holder) = crowding(&all, &session.key) {
             // They are in the order in which they end.
-            all.pop_first();
+            let first = all.iter().find(|(_, known)| known.key == holder).map(|(at, _)| at.clone());
+            let Some(first) = first else { break };
+            all.remove(&first);
         }
         all.insert(place.clone(), session);
         Ok(())
@@ -111,6 +115,20 @@ impl Sessions for MemSessions {
     async fn take(&self, place: &Place) -> Result<Option<Session>, Fault> {
         Ok(self.lock().remove(place))
     }
+}
+
+/// Who has to give one up before `next` gets another. Nobody loses theirs to somebody else who takes
+/// many.
+fn crowding(all: &BTreeMap<Place, Session>, next: &Option<String>) -> Option<Option<String>> {
+    let mut of: BTreeMap<&Option<String>, usize> = BTreeMap::new();
+    for session in all.values() {
+        *of.entry(&session.key).or_default() += 1;
+    }
+    if of.get(next).is_some_and(|count| *count >= SESSIONS_OF_ONE_MAX) {
+        return Some(next.clone());
+    }
+    let most = of.into_iter().max_by_key(|(_, count)| *count);
+    most.filter(|_| all.len() >= SESSIONS_MAX).map(|(holder, _)| holder.clone())
 }
 
 /// Whoever adds a session clears away up to so many that have ended.

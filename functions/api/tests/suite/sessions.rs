@@ -95,6 +95,39 @@ async fn both_keep_them_alike() {
     }
 }
 
+/// Whoever takes many pays for them alone.
+#[tokio::test]
+async fn one_key_crowds_nobody_out() {
+    let clock = FakeClock::at(START);
+    let sessions = MemSessions::new(clock.shared());
+    let place = |n: u64| {
+        let ends = START.plus_ms(HOUR_MS + n);
+        let of =
+            move |key: Option<&str>| Session { key: key.map(str::to_owned), ..session(ends, "x") };
+        (Place::of(&ticket(ends, 1)).unwrap(), of)
+    };
+    // First to end, so first to go if it were about that alone.
+    let own = [None, Some("quiet")];
+    for (n, key) in own.into_iter().enumerate() {
+        let (place, of) = place(n as u64);
+        sessions.put(&place, of(key)).await.unwrap();
+    }
+    for n in 10..2_510 {
+        let (place, of) = place(n);
+        sessions.put(&place, of(Some(["loud", "louder"][n as usize % 2]))).await.unwrap();
+    }
+    for (n, key) in own.into_iter().enumerate() {
+        let kept = sessions.get(&place(n as u64).0).await.unwrap();
+        assert_eq!(kept.map(|kept| kept.key), Some(key.map(str::to_owned)));
+    }
+    let mut left = 0;
+    for n in 10..2_510 {
+        left += u64::from(sessions.get(&place(n).0).await.unwrap().is_some());
+    }
+    assert!(left <= 1_000, "{left} are kept");
+    assert!(sessions.get(&place(2_509).0).await.unwrap().is_some(), "their newest works");
+}
+
 /// A reply that was lost and repeated is no second taker; one that stays lost gives nothing twice.
 #[tokio::test]
 async fn a_lost_reply_gives_it_once() {
