@@ -44,6 +44,7 @@ fn index_bytes(elsewhere: usize) -> Result<Vec<u8>, Failure> {
         let parents = definition("x", (n % 10 == 5).then_some("x")).depends_on;
         let known = Cataloged {
             owner: owner.clone(),
+            space: "root".into(),
             since: 1,
             repository: owner,
             branch: "main".to_owned(),

@@ -4,7 +4,7 @@
 //! index of its own repository, which carries just the edges that its stacks can reach: a hundred
 //! thousand stacks elsewhere cost it nothing.
 use crate::definition::{DependsOn, Reference, StackDef};
-use crate::id::{RepoName, Sha, StackId};
+use crate::id::{RepoName, Sha, SpaceId, StackId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,27 @@ pub struct Catalog {
     /// Rises with each reconcile; definitions and indexes carry it.
     pub revision: u64,
     pub stacks: BTreeMap<StackId, Cataloged>,
+    /// Stacks that left the definitions. Their state, outputs and runs lie where they lay, so the
+    /// slug stays theirs.
+    #[serde(default)]
+    pub left: BTreeMap<StackId, Left>,
     /// The commit that each repository's definitions last came from.
     pub commits: BTreeMap<RepoName, Sha>,
+}
+
+/// Whose a stack was that left, and in which space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub owner: RepoName,
+    pub space: SpaceId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cataloged {
     /// Whose definitions declare it.
     pub owner: RepoName,
+    #[serde(default)]
+    pub space: SpaceId,
     /// The revision that first knew it.
     pub since: u64,
     /// Where its code lies.
@@ -95,9 +108,15 @@ pub fn reconcile(
     for def in stacks {
         let since = before.stacks.get(&def.slug).map_or(revision, |known| known.since);
         catalog.stacks.insert(def.slug.clone(), cataloged(owner, since, def));
+        catalog.left.remove(&def.slug);
     }
-    let gone = |slug: &&StackId| !catalog.stacks.contains_key(*slug);
-    let removed = before.stacks.keys().filter(gone).cloned().collect();
+    let mut removed = BTreeSet::new();
+    for (slug, stack) in before.stacks.iter().filter(|(slug, _)| !catalog.stacks.contains_key(slug))
+    {
+        removed.insert(slug.clone());
+        let (owner, space) = (stack.owner.clone(), stack.space.clone());
+        catalog.left.insert(slug.clone(), Left { owner, space });
+    }
     let repos: BTreeSet<&RepoName> =
         before.stacks.values().chain(catalog.stacks.values()).map(|s| &s.repository).collect();
     let cut_off = before.commits.get(owner) == Some(commit) && before.stacks == catalog.stacks;
@@ -114,6 +133,7 @@ pub fn reconcile(
 fn cataloged(owner: &RepoName, since: u64, def: &StackDef) -> Cataloged {
     Cataloged {
         owner: owner.clone(),
+        space: def.space.clone(),
         since,
         repository: def.repository.clone(),
         branch: def.branch.clone(),
@@ -213,6 +233,21 @@ mod tests {
         assert_eq!(third.removed, BTreeSet::from(["other".into()]));
         assert_eq!(third.catalog.stacks[&StackId::from("app")].since, 2);
     }
+    #[test]
+    fn a_slug_stays_whose_it_was_until_it_comes_back() {
+        let (owner, stacks) = (RepoName::from("infra"), [fixture("network")]);
+        let first = reconcile(&Catalog::default(), &owner, &"c1".into(), &stacks);
+        assert!(first.catalog.left.is_empty());
+        let second = reconcile(&first.catalog, &owner, &"c2".into(), &[]);
+        let left = Left { owner: owner.clone(), space: stacks[0].space.clone() };
+        assert_eq!(second.catalog.left, BTreeMap::from([("network".into(), left)]));
+        let others = [fixture("web")];
+        let third = reconcile(&second.catalog, &"apps".into(), &"c3".into(), &others);
+        assert_eq!(third.catalog.left, second.catalog.left);
+        let fourth = reconcile(&third.catalog, &owner, &"c4".into(), &stacks);
+        assert!(fourth.catalog.left.is_empty());
+    }
+
     /// A crash between the catalog and the indexes: the second try must write them all the same.
     #[test]
     fn a_reconcile_that_was_cut_off_is_made_whole_by_the_next() {

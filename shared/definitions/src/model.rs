@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::definition::{EnvVar, FileMount, Hooks, StackDef};
 use windlass_core::id::{PoolId, RepoName, SpaceId, StackId};
+use windlass_core::index::Left;
 
 /// The space above all others; it always exists.
 pub const ROOT_SPACE: &str = "root";
@@ -22,6 +23,8 @@ pub struct SourceFile {
 pub struct World {
     /// Stacks of other repositories, administrative ones included.
     pub stacks: BTreeMap<StackId, OtherStack>,
+    /// Stacks that left the definitions, whosever they were.
+    pub left: BTreeMap<StackId, Left>,
     /// Spaces that other repositories declare.
     pub spaces: BTreeMap<SpaceId, OtherSpace>,
     /// Spaces in which this repository may define, with all below them. The first repository's
@@ -40,6 +43,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             stacks: BTreeMap::new(),
+            left: BTreeMap::new(),
             spaces: BTreeMap::new(),
             granted: BTreeSet::from([ROOT_SPACE.into()]),
             pools: BTreeMap::new(),

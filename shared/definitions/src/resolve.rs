@@ -163,6 +163,24 @@ fn stack_names(home: &Home<'_>, stacks: &[read::Stack], faults: &mut Faults<'_>)
     names
 }
 
+/// A stack that left comes back only to whose it was: its state, outputs and runs are still there.
+fn check_left(home: &Home<'_>, slug: &str, at: At, spaces: &Spaces<'_>, faults: &mut Faults<'_>) {
+    let Some(left) = home.world.left.get(&StackId(slug.to_owned())) else { return };
+    if left.owner == *home.repo {
+        spaces.check_granted(
+            left.space.as_str(),
+            &format!("what stack `{slug}` left"),
+            at,
+            home.repo,
+            faults,
+        );
+        return;
+    }
+    let message =
+        format!("stack `{slug}` was repository `{}`'s, and what it left is kept", left.owner);
+    faults.add(at, message, Some("choose another name".to_owned()));
+}
+
 struct Resolver<'a> {
     home: &'a Home<'a>,
     spaces: &'a Spaces<'a>,
@@ -180,6 +198,7 @@ impl Resolver<'_> {
         let at = stack.space.as_ref().map_or(stack.name.at, |space| space.at);
         let what = format!("stack `{slug}`");
         self.spaces.check_granted(&space, &what, at, self.home.repo, faults);
+        check_left(self.home, slug, stack.name.at, self.spaces, faults);
         let pool = self.pools.find(stack.worker_pool.as_ref(), &space, self.spaces, faults);
         let (repository, default_branch) = self.repository(stack.repository.as_ref(), faults);
         let at_home = repository == *self.home.repo;

@@ -131,6 +131,9 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, F
         if let Some(other) = world.stacks.get(&stack.slug) {
             refusals.push(format!("{} is defined by {} by now", stack.slug, other.repository));
         }
+        if let Some(left) = world.left.get(&stack.slug).filter(|left| left.owner != *repo) {
+            refusals.push(format!("{} was {}'s, and what it left is kept", stack.slug, left.owner));
+        }
     }
     for pool in &definitions.worker_pools {
         let other = world.pools.get(&pool.slug).and_then(|other| other.repository.as_ref());

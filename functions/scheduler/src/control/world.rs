@@ -47,6 +47,7 @@ pub(super) async fn around(
     if deps.repositories.first().is_some_and(|first| first.name == *repo) {
         world.granted.insert(ROOT_SPACE.into());
     }
+    world.left = catalog.map(|catalog| catalog.left.clone()).unwrap_or_default();
     let stacks = catalog.into_iter().flat_map(|catalog| &catalog.stacks);
     for (slug, stack) in stacks.filter(|(_, stack)| stack.owner != *repo) {
         let other = OtherStack {

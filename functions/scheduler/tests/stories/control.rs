@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Barrier;
-use windlass_core::id::{RepoName, Sha};
-use windlass_core::index::Catalog;
+use windlass_core::id::{RepoName, RunId, Sha};
+use windlass_core::index::{Catalog, Left};
 use windlass_core::instance::Instance;
 use windlass_core::keys;
-use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
 use windlass_ports::fake::FakeSource;
 use windlass_ports::forge::CommitInfo;
@@ -231,11 +230,7 @@ async fn an_apply_that_began_meanwhile_asks_for_a_new_plan() {
     assert_eq!(world.state("net").await, "UNCONFIRMED");
     let first = world.newest("infra-definitions").await.id().clone();
     world.push("main", &[("windlass.yaml", "version: 1\n")]).await;
-    // The definitions are planned, and not applied yet.
-    let planned = |run: &Run| *run.id() != first && run.jobs.len() == 2;
-    while !planned(&world.newest("infra-definitions").await) {
-        assert!(world.serve().await, "it never comes to the apply");
-    }
+    until_planned(&mut world, &first).await;
     let head = StackHead { touched: true, ..world.head("net").await };
     let key = keys::head(&"net".into());
     let taken = |_: Option<&StackHead>| Ok(Change::Write(head.clone(), ()));
@@ -243,6 +238,50 @@ async fn an_apply_that_began_meanwhile_asks_for_a_new_plan() {
     world.settle().await;
     assert_eq!(world.state("infra-definitions").await, "FAILED");
     assert_eq!(defined(&world).await, ["net"]);
+}
+
+/// Whoever defined it anew would have its state, its outputs and its runs.
+#[tokio::test]
+async fn the_name_of_a_stack_that_left_stays_its_repositorys() {
+    for (name, owner, meanwhile, expect) in [
+        ("it comes back", REPO, false, "FINISHED"),
+        ("another's", "apps", false, "FAILED"),
+        ("another's that left between plan and apply", "apps", true, "FAILED"),
+    ] {
+        let mut world = World::with(&stacks(&["old"]), &["old"]).await;
+        if !meanwhile {
+            leave(&world, "new", owner).await;
+        }
+        let first = world.newest("infra-definitions").await.id().clone();
+        world.push("main", &[("windlass.yaml", &stacks(&["old", "new"]))]).await;
+        if meanwhile {
+            until_planned(&mut world, &first).await;
+            leave(&world, "new", owner).await;
+        }
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, expect, "{name}");
+        let new = defined(&world).await.contains(&"new".to_owned());
+        assert_eq!(new, owner == REPO, "{name}");
+    }
+}
+
+/// The catalog of a world in which such a stack left the definitions of such a repository.
+async fn leave(world: &World, stack: &str, owner: &str) {
+    let mut catalog = world.load::<Catalog>(keys::CATALOG).await.expect("a catalog");
+    catalog.left.insert(stack.into(), Left { owner: owner.into(), space: "root".into() });
+    let taken = |_: Option<&Catalog>| Ok(Change::Write(catalog.clone(), ()));
+    cas::update(&*world.docs, keys::CATALOG, "left", taken).await.expect("stored");
+}
+
+/// The definitions after that run are planned, and not applied yet.
+async fn until_planned(world: &mut World, before: &RunId) {
+    loop {
+        let run = world.newest("infra-definitions").await;
+        if run.id() != before && run.jobs.len() == 2 {
+            return;
+        }
+        assert!(world.serve().await, "it never comes to the apply");
+    }
 }
 
 fn stacks(names: &[&str]) -> String {

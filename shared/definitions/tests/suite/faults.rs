@@ -2,6 +2,7 @@
 use crate::{file, read};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::id::RepoName;
+use windlass_core::index::Left;
 use windlass_definitions::{OtherPool, OtherSpace, OtherStack, World, parse};
 
 /// A world with a second repository, which owns a stack, a space and an edge back to `a`.
@@ -12,6 +13,10 @@ fn world() -> World {
         depends_on: parents.iter().map(|parent| (*parent).into()).collect(),
     };
     World {
+        left: BTreeMap::from([
+            ("old".into(), Left { owner: other.clone(), space: "apps".into() }),
+            ("mine".into(), Left { owner: "infra".into(), space: "root".into() }),
+        ]),
         stacks: BTreeMap::from([("shop".into(), stack(&["a"])), ("web".into(), stack(&[]))]),
         spaces: BTreeMap::from([(
             "apps".into(),
@@ -216,6 +221,10 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("stack of another repository", "version: 1\nstacks: [{ name: Shop }]", &[
         "2:18: stack `shop` belongs to repository `apps` — choose another name",
     ]),
+    ("a stack that left another repository", "version: 1\nstacks: [{ name: Old }]", &[
+        "2:18: stack `old` was repository `apps`'s, and what it left is kept — choose another name",
+    ]),
+    ("a stack that left and comes back", "version: 1\nstacks: [{ name: mine }]", &[]),
     ("administrative stack", "version: 1\nstacks: [{ name: infra-definitions }]", &[
         "2:18: stack `infra-definitions` is this repository's administrative stack — choose another name",
     ]),
@@ -379,7 +388,8 @@ fn a_file_that_cannot_be_read_makes_no_name_unknown() {
 fn a_repository_defines_only_where_it_may() {
     let world = World { granted: BTreeSet::from(["apps".into()]), ..world() };
     let text = "version: 1\nspaces: [{ name: mine, parent: apps }, { name: top }]\n\
-                stacks: [{ name: one, space: mine }, { name: two }, { name: three, space: apps }]\n\
+                stacks: [{ name: one, space: mine }, { name: two }, { name: three, space: apps }, \
+                { name: mine, space: apps }]\n\
                 worker_pools: [{ name: w }]";
     let seen: Vec<String> = read(text, &world)
         .unwrap_err()
@@ -389,6 +399,7 @@ fn a_repository_defines_only_where_it_may() {
     let expect = [
         "2:48: space `top` is in a space where repository `infra` may not define — it was granted `apps`",
         "3:46: stack `two` is in a space where repository `infra` may not define — it was granted `apps`",
+        "3:91: what stack `mine` left is in a space where repository `infra` may not define — it was granted `apps`",
         "4:24: pool `w` is in a space where repository `infra` may not define — it was granted `apps`",
     ];
     assert_eq!(seen, expect);
