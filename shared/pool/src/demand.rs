@@ -1,10 +1,7 @@
 //! What waits for workers: runs that a free slot would start now.
 use crate::mirror::{Mirror, Moment, stored};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use windlass_core::fleet::Demand;
-use windlass_core::id::{PoolId, RunId};
-use windlass_core::instance::Instance;
+use windlass_core::id::PoolId;
 use windlass_core::keys;
 use windlass_core::summary::{OpenJob, Summary};
 use windlass_core::time::UnixMs;
@@ -35,24 +32,4 @@ impl OpenRuns {
         let jobs = rows.values().flat_map(|row| &row.value);
         Ok(jobs.filter(|job| job.pool == *pool).cloned().collect())
     }
-}
-
-/// Of the open runs those that no slot has. A slot whose run was declared lost has it no more.
-pub(crate) fn demand<'a>(
-    open: &[OpenJob],
-    records: impl Iterator<Item = &'a Instance>,
-    now: UnixMs,
-) -> Demand {
-    let held: BTreeSet<&RunId> = records.flat_map(Instance::jobs).map(|job| &job.run).collect();
-    let mut demand = Demand::default();
-    for job in open {
-        if held.contains(&job.run) {
-            demand.drift_running += u32::from(job.drift);
-            continue;
-        }
-        demand.schedulable += 1;
-        demand.drift += u32::from(job.drift);
-        demand.oldest_ms = demand.oldest_ms.max(now.since_ms(job.since));
-    }
-    demand
 }

@@ -1,12 +1,12 @@
 //! The port, over the records of one pool.
-use crate::demand::{OpenRuns, demand};
+use crate::demand::OpenRuns;
 use crate::mirror::{Known, Mirror, Moment, stored};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use windlass_core::drain::Holder;
-use windlass_core::fleet::{OpId, Victim, hold};
+use windlass_core::fleet::{Demand, OpId, Victim, hold};
 use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::instance::Instance;
 use windlass_core::job::Control;
@@ -93,7 +93,7 @@ impl Pool for WindlassPool {
         let workers = rows.values().filter_map(|row| hold::seen(&row.value, row.age_ms(moment)));
         let staff = Staff {
             workers: workers.collect(),
-            demand: demand(&open, rows.values().map(|row| &row.value), now),
+            demand: Demand::of(&open, rows.values().map(|row| &row.value), now),
         };
         self.forget(&rows, moment).await;
         Ok(staff)

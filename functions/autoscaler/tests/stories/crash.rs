@@ -1,6 +1,6 @@
 //! Death at every call, before its effect and after it; and everything twice. Whatever died, the
 //! next minutes bring everything to the same end.
-use crate::world::{World, min};
+use super::world::{World, min};
 use drainer::Fate;
 use std::collections::BTreeSet;
 use windlass_core::fleet::Notice;
@@ -61,7 +61,7 @@ fn broken() -> World {
     world.policy.abnormal_percent = 100;
     world.busy(&[1]);
     world.crew.silence(&world.machine(2));
-    world.crew.vanish(&world.machine(3));
+    world.crew.unregister(&world.machine(3));
     world.dud = Some(world.machine(3));
     world.fleet.change(|group| group.min = 3);
     world.fleet.stray(true);
@@ -125,12 +125,17 @@ async fn end(world: &World, then: fn(&World), times: u32) -> End {
 
 #[tokio::test]
 async fn everywhere() {
-    for Scenario { name, setup, then } in SCENARIOS {
-        let before = setup();
+    let all = SCENARIOS.iter().flat_map(|scenario| [(scenario, false), (scenario, true)]);
+    for (Scenario { name, setup, then }, deep) in all {
+        let mut before = setup();
+        before.deep = deep;
+        if deep && before.crew.behind(&before.faults).is_none() {
+            continue;
+        }
         let world = before.fork();
         minute(&world, 1).await;
         let calls = world.faults.trace();
-        let expected = end(&world, then, 1).await;
+        let expected = end(&world, *then, 1).await;
         assert_eq!((expected.waiting, &expected.held), (0, &None), "{name}");
         assert!(calls.len() > 8, "{name} does something");
         for call in calls {
@@ -138,7 +143,7 @@ async fn everywhere() {
                 let world = before.fork();
                 world.faults.replan(move |n, _| (n == call.number).then_some(strike));
                 minute(&world, 1).await;
-                let got = end(&world, then, 1).await;
+                let got = end(&world, *then, 1).await;
                 let story =
                     || format!("{name}: {strike:?} at {}\n{}", call.number, world.faults.story());
                 assert_eq!(got, expected, "{}", story());

@@ -1,19 +1,81 @@
-//! A pool's workers and queue: the fake pool, and what goes wrong with workers beside it.
+//! A pool's workers and queue: whichever pool it is, and what goes wrong with workers beside it.
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use windlass_core::drain::Holder;
 use windlass_core::fleet::{Demand, OpId, Victim, Whereabouts};
 use windlass_core::id::InstanceId;
-use windlass_core::instance::Instance;
+use windlass_core::instance::{Instance, Refused};
 use windlass_core::time::UnixMs;
 use windlass_ports::contract::pool::Can;
-use windlass_ports::fake::{FakeClock, FakePool};
+use windlass_ports::fake::{FakeClock, FakePool, Faults};
 use windlass_ports::pool::{Drained, IfBusy};
 use windlass_ports::{Fault, Pool, Staff};
 
+/// A pool, and what its workers, its people and time do to it.
+pub(crate) trait Staffed: Pool {
+    fn fork_at(&self, clock: &FakeClock) -> Arc<dyn Staffed>;
+    /// The same pool, where the calls that it makes itself may fail; None: it makes none.
+    fn behind(&self, faults: &Faults) -> Option<Arc<dyn Pool>>;
+    fn set_queue(&self, runs: u32);
+    fn record(&self, machine: &InstanceId) -> Option<Instance>;
+    fn asked_to_stop(&self, machine: &InstanceId) -> bool;
+    fn register(&self, machine: &InstanceId, slots: usize) -> Result<(), Refused>;
+    fn take(&self, machine: &InstanceId) -> Result<(), Refused>;
+    fn finish(&self, machine: &InstanceId) -> Result<(), Refused>;
+    fn renew(&self, machine: &InstanceId) -> Result<(), Refused>;
+    fn void(&self, machine: &InstanceId) -> Result<(), Refused>;
+    fn operate(&self, machine: &InstanceId, drains: bool) -> Result<(), Refused>;
+    /// As if nobody ever registered there.
+    fn remove(&self, machine: &InstanceId);
+    /// Its machine is gone.
+    fn bury(&self, machine: &InstanceId);
+}
+
+impl Staffed for FakePool {
+    fn fork_at(&self, clock: &FakeClock) -> Arc<dyn Staffed> {
+        Arc::new(FakePool::fork_at(self, clock.shared()))
+    }
+    fn behind(&self, _: &Faults) -> Option<Arc<dyn Pool>> {
+        None
+    }
+    fn set_queue(&self, runs: u32) {
+        self.set_demand(Demand { schedulable: runs, ..Demand::default() });
+    }
+    fn record(&self, machine: &InstanceId) -> Option<Instance> {
+        FakePool::record(self, machine)
+    }
+    fn asked_to_stop(&self, machine: &InstanceId) -> bool {
+        FakePool::asked_to_stop(self).contains(machine)
+    }
+    fn register(&self, machine: &InstanceId, slots: usize) -> Result<(), Refused> {
+        FakePool::register(self, machine, slots)
+    }
+    fn take(&self, machine: &InstanceId) -> Result<(), Refused> {
+        FakePool::take(self, machine)
+    }
+    fn finish(&self, machine: &InstanceId) -> Result<(), Refused> {
+        FakePool::finish(self, machine)
+    }
+    fn renew(&self, machine: &InstanceId) -> Result<(), Refused> {
+        FakePool::renew(self, machine)
+    }
+    fn void(&self, machine: &InstanceId) -> Result<(), Refused> {
+        FakePool::void(self, machine)
+    }
+    fn operate(&self, machine: &InstanceId, drains: bool) -> Result<(), Refused> {
+        FakePool::operate(self, machine, drains)
+    }
+    fn remove(&self, machine: &InstanceId) {
+        FakePool::remove(self, machine);
+    }
+    fn bury(&self, machine: &InstanceId) {
+        FakePool::remove(self, machine);
+    }
+}
+
 pub(crate) struct Crew {
-    pool: FakePool,
+    pool: Arc<dyn Staffed>,
     wrong: Mutex<Wrong>,
 }
 
@@ -24,6 +86,8 @@ struct Wrong {
     blind: bool,
     /// Heard of no more.
     silent: BTreeSet<InstanceId>,
+    /// Their machines are gone.
+    buried: BTreeSet<InstanceId>,
     /// Workers that name another group.
     strangers: BTreeMap<InstanceId, String>,
     /// A machine of which the pool says that it has a run, though it drains.
@@ -32,15 +96,19 @@ struct Wrong {
 
 impl Crew {
     pub(crate) fn new(clock: &FakeClock) -> Self {
-        Self { pool: FakePool::new(clock.shared()), wrong: Mutex::default() }
+        Self { pool: crate::pool::new(clock), wrong: Mutex::default() }
     }
     /// As Spacelift's: without tombstones, and without a mark for what is doomed.
     pub(crate) fn plain(clock: &FakeClock) -> Self {
-        Self { pool: FakePool::that(Can::NONE, clock.shared()), wrong: Mutex::default() }
+        let pool = Arc::new(FakePool::that(Can::NONE, clock.shared()));
+        Self { pool, wrong: Mutex::default() }
     }
     pub(crate) fn fork_at(&self, clock: &FakeClock) -> Self {
         let wrong = Mutex::new(self.wrong().clone());
-        Self { pool: self.pool.fork_at(clock.shared()), wrong }
+        Self { pool: self.pool.fork_at(clock), wrong }
+    }
+    pub(crate) fn behind(&self, faults: &Faults) -> Option<Arc<dyn Pool>> {
+        self.pool.behind(faults)
     }
     fn wrong(&self) -> MutexGuard<'_, Wrong> {
         self.wrong.lock().expect("a lock")
@@ -48,7 +116,7 @@ impl Crew {
 
     pub(crate) fn queue(&self, runs: u32) {
         self.wrong().queued = runs;
-        self.pool.set_demand(Demand { schedulable: runs, ..Demand::default() });
+        self.pool.set_queue(runs);
     }
     pub(crate) fn queued(&self) -> u32 {
         self.wrong().queued
@@ -72,8 +140,9 @@ impl Crew {
     }
     /// Everybody who is not silent renews.
     pub(crate) fn beat(&self, all: impl IntoIterator<Item = InstanceId>) {
-        let silent = self.wrong().silent.clone();
-        for instance in all.into_iter().filter(|instance| !silent.contains(instance)) {
+        let Wrong { silent, buried, .. } = self.wrong().clone();
+        let heard = |i: &InstanceId| !silent.contains(i) && !buried.contains(i);
+        for instance in all.into_iter().filter(heard) {
             let _ = self.pool.renew(&instance);
         }
     }
@@ -97,7 +166,7 @@ impl Crew {
         self.record(instance).is_some_and(|record| record.is_tombstone())
     }
     pub(crate) fn asked_to_stop(&self, instance: &InstanceId) -> bool {
-        self.pool.asked_to_stop().contains(instance)
+        self.pool.asked_to_stop(instance)
     }
     /// An operator drains it, or takes that back.
     pub(crate) fn operate(&self, instance: &InstanceId, drains: bool) {
@@ -109,18 +178,31 @@ impl Crew {
     /// A worker takes a run, if it may.
     pub(crate) fn claim(&self, instance: &InstanceId) -> bool {
         let mut wrong = self.wrong();
-        let taken = !wrong.silent.contains(instance) && self.pool.take(instance).is_ok();
+        let dead = wrong.silent.contains(instance) || wrong.buried.contains(instance);
+        let taken = !dead && self.pool.take(instance).is_ok();
         let left = wrong.queued.saturating_sub(u32::from(taken));
         wrong.queued = left;
-        self.pool.set_demand(Demand { schedulable: left, ..Demand::default() });
+        self.pool.set_queue(left);
         taken
     }
     pub(crate) fn finish(&self, instance: &InstanceId) {
         self.pool.finish(instance).expect("it had a run");
     }
-    /// The machine is gone, and its worker with it.
-    pub(crate) fn vanish(&self, instance: &InstanceId) {
+    /// Nobody ever registered there.
+    pub(crate) fn unregister(&self, instance: &InstanceId) {
         self.pool.remove(instance);
+    }
+    pub(crate) fn is_buried(&self, instance: &InstanceId) -> bool {
+        self.wrong().buried.contains(instance)
+    }
+    /// The machine is gone, and its worker with it: says how many runs it had, the first time.
+    pub(crate) fn vanish(&self, instance: &InstanceId) -> u32 {
+        if !self.wrong().buried.insert(instance.clone()) {
+            return 0;
+        }
+        let runs = self.busy(instance);
+        self.pool.bury(instance);
+        runs
     }
 }
 

@@ -1,5 +1,5 @@
 //! The drainer's scenarios: hooks that hold machines.
-use crate::world::{HOOK_MS, NOON, World, min};
+use super::world::{HOOK_MS, NOON, World, min};
 use drainer::{Fate, Report};
 use serde_json::json;
 use windlass_core::drain::DrainRecord;
@@ -234,7 +234,7 @@ async fn s35_the_completion_is_refused() {
     // What we let go already, another hook holds: nobody need look.
     let mut record = world.drain_record(&other).await.expect("on record");
     record.completed = true;
-    let key = windlass_core::keys::drain(&crate::world::pool_id(), &other);
+    let key = windlass_core::keys::drain(&super::world::pool_id(), &other);
     let write = |_: Option<&DrainRecord>| Ok(windlass_ports::Change::Write(record.clone(), ()));
     windlass_ports::cas::update(&*world.docs, &key, "w", write).await.expect("stored");
     assert_eq!(world.drains().await.expect("drained").stuck, 0);
@@ -278,7 +278,7 @@ async fn a_machine_that_waits_though_we_let_it_go() {
     let notice = world.fleet.notice(&machine).expect("it waits");
     let mut record = DrainRecord::new(notice, HOOK_MS, NOON);
     record.completed = true;
-    let key = windlass_core::keys::drain(&crate::world::pool_id(), &machine);
+    let key = windlass_core::keys::drain(&super::world::pool_id(), &machine);
     windlass_ports::cas::create(&*world.docs, &key, "w", &record).await.expect("stored");
     world.deliver(&message).await;
     assert_eq!(world.gone(), [], "a late message is not word enough");
@@ -293,7 +293,7 @@ async fn a_bad_record_spoils_nothing() {
     for n in 1..=3 {
         world.fleet.refresh(&world.machine(n));
     }
-    let key = windlass_core::keys::drain(&crate::world::pool_id(), &world.machine(2));
+    let key = windlass_core::keys::drain(&super::world::pool_id(), &world.machine(2));
     let put =
         windlass_ports::Docs::put(&*world.docs, &key, windlass_ports::Expect::Absent, b"{".into());
     put.await.expect("put");

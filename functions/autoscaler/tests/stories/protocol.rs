@@ -1,6 +1,6 @@
 //! protocol.md §2 (c): fleets. Each test names the rule that it passes by.
-use crate::hooks::leaving;
-use crate::world::{World, min};
+use super::hooks::leaving;
+use super::world::{World, min};
 use drainer::Report;
 use windlass_ports::fake::Strike;
 

@@ -1,6 +1,6 @@
 //! The autoscaler's scenarios, as the handler carries them out. What is decided is tested in core;
 //! here is what becomes of it.
-use crate::world::{World, min};
+use super::world::{World, min};
 use std::collections::BTreeMap;
 use windlass_core::fleet::{Alarm, Because, Cause, Unmet, Why};
 use windlass_core::id::InstanceId;

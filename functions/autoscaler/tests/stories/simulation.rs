@@ -6,7 +6,7 @@
 //! healed: every hook is completed, every run has run, and nothing is left that nobody needs.
 //!
 //! `SIM_SEED=n` runs one seed, `SIM_STEPS=n` that many minutes of each.
-use crate::world::{World, min};
+use super::world::{World, min};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use windlass_core::fleet::{Notice, Place};
@@ -86,17 +86,9 @@ impl Sim {
             let log = self.log.lock().expect("a lock");
             panic!("SIM_SEED={}\n{log}{busy:?}", self.seed);
         }
-        for instance in self.world.gone() {
-            if let Some(record) =
-                self.world.crew.record(&instance).filter(|record| !record.is_tombstone())
-            {
-                // The weather took it with its run: that one comes again.
-                self.world.crew.queue(
-                    self.world.crew.queued() + u32::try_from(record.jobs().count()).expect("few"),
-                );
-            }
-        }
-        self.world.bury();
+        // The weather took these with their machines: they come again.
+        let lost = self.world.bury();
+        self.world.crew.queue(self.world.crew.queued() + lost);
     }
 
     /// Claims fall between calls; a death may.

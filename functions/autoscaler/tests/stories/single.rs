@@ -1,5 +1,5 @@
 //! One tick at a time decides, and what it decided is on record before anything is done.
-use crate::world::{GROUP, NOON, World, min};
+use super::world::{GROUP, NOON, World, min};
 use autoscaler::Outcome;
 use windlass_core::fleet::{Action, Kind, Place, Why};
 use windlass_core::keys;
@@ -130,7 +130,7 @@ async fn time_is_short() {
 #[tokio::test]
 async fn nothing_is_done_that_is_not_on_record() {
     let world = World::idle(3);
-    let key = keys::fleet_ledger(&crate::world::pool_id());
+    let key = keys::fleet_ledger(&super::world::pool_id());
     for nth in [1, 2] {
         let put = format!("docs.put {key}");
         let mut seen = 0;

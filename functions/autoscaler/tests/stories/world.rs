@@ -1,5 +1,5 @@
 //! A pool, its group of machines and both functions, over ports that fail by plan.
-use crate::crew::Crew;
+use super::crew::Crew;
 use autoscaler::{Call, Outcome, Report, Store};
 use drainer::Fate;
 use serde_json::json;
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) hooked: bool,
     /// As in the official Spacelift module: no store, no tombstones.
     pub(crate) guest: bool,
+    /// What the pool does itself is counted and struck, and not what is asked of it.
+    pub(crate) deep: bool,
     /// Its worker never registers again.
     pub(crate) dud: Option<InstanceId>,
     write_ids: Arc<WriteIds>,
@@ -63,6 +65,7 @@ impl World {
             slots: 1,
             hooked: true,
             guest: false,
+            deep: false,
             dud: None,
             write_ids: Arc::new(WriteIds::new("t")),
         }
@@ -117,10 +120,9 @@ impl World {
             self.crew.register(&instance, self.slots);
         }
     }
-    pub(crate) fn bury(&self) {
-        for death in self.fleet.deaths() {
-            self.crew.vanish(&death.instance);
-        }
+    /// Says how many runs went with their machines since the last time.
+    pub(crate) fn bury(&self) -> u32 {
+        self.fleet.deaths().iter().map(|death| self.crew.vanish(&death.instance)).sum()
     }
     pub(crate) fn machine(&self, n: usize) -> InstanceId {
         self.fleet.machines()[n - 1].id.clone()
@@ -151,7 +153,10 @@ impl World {
         }
     }
     fn pool(&self, faulty: bool) -> Arc<dyn Pool> {
-        self.wrap(faulty, &self.crew)
+        match self.crew.behind(&self.faults).filter(|_| faulty && self.deep) {
+            Some(pool) => pool,
+            None => self.wrap(faulty, &self.crew),
+        }
     }
     /// Counted and struck by the plan; or never, for calls in the middle of a plan.
     fn wrap<P>(&self, faulty: bool, port: &Arc<P>) -> Arc<Faulty<P>> {
@@ -255,7 +260,9 @@ impl World {
             GoneBy::Group => self.hooked,
             GoneBy::Weather => false,
         };
-        deaths.filter(|death| fault(death) && self.crew.busy(&death.instance) > 0).collect()
+        let buried = |death: &Death| self.crew.is_buried(&death.instance);
+        let fresh = deaths.filter(|death| fault(death) && !buried(death));
+        fresh.filter(|death| self.crew.busy(&death.instance) > 0).collect()
     }
     #[track_caller]
     pub(crate) fn nobody_busy_ended(&self) {

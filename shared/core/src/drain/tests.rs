@@ -1,6 +1,9 @@
 //! Draining and lifecycle hooks: scenarios 29 to 35.
 
 use super::*;
+use crate::fleet::hold;
+use crate::instance::{Instance, Refused};
+use crate::job::{Attempt, JobId, Phase};
 use crate::time::{MINUTE_MS, SECOND_MS, UnixMs};
 
 const NOON: UnixMs = UnixMs(1_795_435_200_000);
@@ -62,8 +65,9 @@ fn s30_busy_for_forty_minutes_and_for_ever() {
         None,
     );
 
+    let bound = 100 * TIMEOUT_MS;
     let (mut asked, mut ended) = (None, None);
-    while ended.is_none() {
+    while ended.is_none() && now <= after(bound) {
         let look = decide(&record, busy, now);
         if look.steps.contains(&Step::AskToStop) {
             assert_eq!(asked.replace(now), None, "asked once");
@@ -72,10 +76,19 @@ fn s30_busy_for_forty_minutes_and_for_ever() {
             ended = Some(now);
         }
         record = look.record;
-        now = look.next.unwrap_or(now);
+        now = look.next.unwrap_or(now).max(now.plus_ms(1));
     }
-    let bound = 100 * TIMEOUT_MS;
     assert_eq!((asked, ended), (Some(after(bound - 5 * MINUTE_MS)), Some(after(bound))));
+
+    // A hundred timeouts of two hours are more than AWS waits at all: 48 hours.
+    let record = DrainRecord::new(notice(), 7_200 * SECOND_MS, NOON);
+    let bound = 48 * 60 * MINUTE_MS;
+    let look = decide(&record, busy, after(bound - 5 * MINUTE_MS - 1));
+    assert!(!look.steps.contains(&Step::AskToStop), "{look:?}");
+    let look = decide(&record, busy, after(bound - 5 * MINUTE_MS));
+    expect(&look, &[Step::Heartbeat, Step::AskToStop], Some(after(bound)));
+    let end = decide(&look.record, busy, after(bound));
+    expect(&end, &[complete(Completion::Deadline)], None);
 }
 
 /// Rule: where no worker is, one swap creates what keeps it from registering (C4); never looked
@@ -86,7 +99,17 @@ fn s31_nobody_registered() {
     expect(&first, &[Step::DrainOrTombstone], Some(NOON));
     let second = decide(&first.record, Holder::Tombstone, NOON);
     expect(&second, &[complete(Completion::NeverRegistered)], None);
-    // A worker was faster than the tombstone: the same swap drained it.
+    let (id, pool) = ("i-1".into(), "default".into());
+    let (fence, holder) = hold::close(None, &id, &pool, NOON);
+    assert_eq!(holder, Holder::Tombstone);
+    let late = Instance::register(fence.as_ref(), &id, &pool, 1, "", None, NOON);
+    assert_eq!(late, Err(Refused::Tombstone));
+    // A worker was faster than the tombstone: the same swap drains it, and it takes no run.
+    let open = Instance::new(&id, &pool, 1, "", None, NOON);
+    let (closed, holder) = hold::close(Some(&open), &id, &pool, NOON);
+    assert_eq!(holder, Holder::Draining { busy: 0 });
+    let job = JobId { run: "r".into(), phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+    assert_eq!(closed.expect("drained").take(1, &job), Err(Refused::Draining));
     let late = decide(&first.record, Holder::Draining { busy: 1 }, NOON);
     expect(&late, &[], Some(after(TIMEOUT_MS / 3)));
 }

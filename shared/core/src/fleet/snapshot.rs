@@ -1,8 +1,11 @@
 //! One look at a pool: what its group of machines, its workers and its queue say, as they say it.
 use super::OpId;
-use crate::id::InstanceId;
+use crate::id::{InstanceId, RunId};
+use crate::instance::Instance;
+use crate::summary::OpenJob;
 use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Everything that a decision looks at. It may contradict itself: its parts were read one after
 /// the other, from services that do not know of each other.
@@ -127,4 +130,27 @@ pub struct Demand {
     /// Slots that drift detection has now.
     pub drift_running: u32,
     pub oldest_ms: u64,
+}
+
+impl Demand {
+    /// Of the open runs those that no slot has. A slot whose run was declared lost has it no more.
+    #[must_use]
+    pub fn of<'a>(
+        open: &[OpenJob],
+        records: impl Iterator<Item = &'a Instance>,
+        now: UnixMs,
+    ) -> Self {
+        let held: BTreeSet<&RunId> = records.flat_map(Instance::jobs).map(|job| &job.run).collect();
+        let mut demand = Demand::default();
+        for job in open {
+            if held.contains(&job.run) {
+                demand.drift_running += u32::from(job.drift);
+                continue;
+            }
+            demand.schedulable += 1;
+            demand.drift += u32::from(job.drift);
+            demand.oldest_ms = demand.oldest_ms.max(now.since_ms(job.since));
+        }
+        demand
+    }
 }

@@ -1,6 +1,13 @@
 //! Scale-up: 1 to 10.
-use super::pool::{Pool, does, grows, holds, min};
-use crate::fleet::{Action, Alarm, Because, Cause, Warm, WarmWindow, Why};
+use super::pool::{NOON, Pool, does, grows, holds, min};
+use crate::definition::fixture;
+use crate::event::{StackEnvelope, StackEvent};
+use crate::fleet::{Action, Alarm, Because, Cause, Demand, Warm, WarmWindow, Why};
+use crate::id::PoolId;
+use crate::instance::Instance;
+use crate::run::{Commit, NewRun};
+use crate::stack::{Facts, StackHead, decide};
+use crate::summary::OpenJob;
 use crate::time::UnixMs;
 
 /// Rule: a step is of `step_up_max` machines, and what is not met is told with its cause.
@@ -28,17 +35,54 @@ fn s03_no_capacity() {
     pool.expect(does(vec![Action::SetDesired { from: 10, to: 4 }], Why::Shrunk));
 }
 
-/// Rule: demand is what a free slot would start now (the pool's port counts no others).
+/// A stack for which so many runs were asked.
+fn stack(slug: &str, runs: u64) -> StackHead {
+    let define =
+        StackEvent::Define { def: Box::new(fixture(slug)), commit: "c".into(), revision: 1 };
+    let queue = |seq| {
+        let sha = format!("{slug}-{seq}");
+        let commit = Commit { sha: sha.as_str().into(), seq, ..Commit::default() };
+        let (branch, repository) = ("main".to_owned(), "infra".into());
+        let run =
+            NewRun { id: sha.into(), branch, repository, direct: true, ..NewRun::blank(commit) };
+        StackEvent::Queue { run: Box::new(run) }
+    };
+    let mut head = StackHead::new(&slug.into());
+    for (n, event) in std::iter::once(define).chain((1..=runs).map(queue)).enumerate() {
+        let id = format!("{slug}-event-{n}").into();
+        let envelope = StackEnvelope { id, stack: slug.into(), at: NOON, hops: 0, event };
+        head = decide(head, &envelope, &Facts::default(), NOON).head;
+    }
+    head
+}
+
+/// Rule: demand is what a free slot would start now: a run whose stack another has waits, and has no
+/// job; one that a slot has waits no more.
 #[test]
 fn s04_runs_that_wait_for_a_lock_buy_nothing() {
-    Pool::desired(2).busy(2).queued(1).expect(grows(2, 3));
+    let head = stack("s", 5);
+    let jobs: Vec<OpenJob> = OpenJob::all(&head);
+    assert_eq!((head.open().count(), jobs.len()), (5, 1));
+    let pool = |records: &[Instance]| {
+        let mut pool = Pool::desired(2).busy(2);
+        pool.snapshot.demand = Demand::of(&jobs, records.iter(), NOON);
+        pool
+    };
+    pool(&[]).expect(grows(2, 3));
+    let pool_id = PoolId::from("default");
+    let worker = Instance::new(&"i-1".into(), &pool_id, 1, "", None, NOON);
+    let job = head.open().find_map(|run| run.job()).expect("a job");
+    let claimed = worker.take(worker.epoch, &job).expect("claimed");
+    pool(&[claimed]).expect(holds(Why::RightSized { booting: 0 }));
 }
 
 /// Rule: the group's maximum.
 #[test]
 fn s05_at_its_maximum() {
     let full = holds(Why::AtMax).unmet(3, Cause::Max).alarm(Alarm::QueueAtMax);
-    Pool::desired(20).busy(20).queued(3).expect(full);
+    let mut pool = Pool::desired(20).busy(20).queued(3);
+    pool.snapshot.demand.oldest_ms = min(9);
+    pool.expect(full);
 }
 
 /// Rule: booting machines within their deadline are supply.
@@ -64,14 +108,14 @@ fn s07_machines_that_do_not_come_up() {
 
     let pool = pool.remembers(|m| {
         m.boot_failures = 3;
-        m.boot_failed_at = Some(UnixMs(super::pool::NOON.0 - min(1)));
+        m.boot_failed_at = Some(UnixMs(NOON.0 - min(1)));
     });
     let stopped = holds(Why::RightSized { booting: 2 }).alarm(Alarm::BootsFail);
     pool.expect(stopped);
     let stuck = holds(Why::BootsFail { in_a_row: 3 }).unmet(4, Cause::BootsFail);
     pool.clone().queued(6).expect(stuck.alarm(Alarm::BootsFail));
     // One that comes up proves the image good.
-    let healed = pool.machine(|m| m.workers[0].registered_at = super::pool::NOON);
+    let healed = pool.machine(|m| m.workers[0].registered_at = NOON);
     let end = Action::End { victim: healed.victim(1, false, Because::BootFailed) };
     let healed = healed.group(|g| g.desired = 5);
     healed.expect(does(vec![end], Why::RunsWait { schedulable: 2 }).alarm(Alarm::BlastRadius));
@@ -109,7 +153,7 @@ fn s10_a_reserve_by_the_clock() {
             p.warm = Warm::Weekly { timezone: "UTC".into(), windows: windows.clone() };
         });
         let hours = hour * min(60);
-        pool.snapshot.now = UnixMs(super::pool::NOON.0 - min(720) + hours + 30_000);
+        pool.snapshot.now = UnixMs(NOON.0 - min(720) + hours + 30_000);
         pool.snapshot.due = pool.snapshot.now;
         pool
     };

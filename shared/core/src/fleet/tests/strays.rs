@@ -32,7 +32,9 @@ fn s21_a_worker_falls_silent() {
     let lapsed = Lease::Lapsed { for_ms: min(60) };
     let alarm = Alarm::SilentAndBusy { instance: "i-1".into() };
     let wait = || holds(Why::RightSized { booting: 0 });
-    silent(1, lapsed).later(min(1)).expect(wait().alarm(alarm));
+    for lapsed in [Lease::Lapsed { for_ms: 90 * SECOND_MS }, lapsed] {
+        silent(1, lapsed).later(min(1)).expect(wait().alarm(alarm.clone()));
+    }
     silent(0, Lease::Lapsed { for_ms: 90 * SECOND_MS }).later(min(1)).expect(wait());
     for (busy, lease) in [(0, lapsed), (1, Lease::Void)] {
         let pool = silent(busy, lease);
@@ -110,8 +112,13 @@ fn s27_the_store_says_nobody_is_there() {
     pool.snapshot.workers.clear();
     let doubt = Why::Implausible { live: 0, before: 15 };
     pool.expect(holds(doubt).alarm(Alarm::Implausible));
-    let pool = pool.later(min(1));
-    assert_ne!(pool.plan().why, Why::Implausible { live: 0, before: 15 });
+    // A second look agrees: from here on the machines are suspects, as any that have no worker.
+    let mut pool = pool.later(min(1));
+    pool.expect(holds(Why::RightSized { booting: 0 }));
+    pool = pool.later(min(1));
+    let end = |n| Action::End { victim: pool.victim(n, false, Because::BootFailed) };
+    let ends = [1, 2, 3].map(end).to_vec();
+    pool.expect(does(ends, Why::RightSized { booting: 0 }).alarm(Alarm::BlastRadius));
     // Machines that go take their workers with them: nothing is odd about that.
     let mut fewer = Pool::desired(3).idle(3, 2).remembers(|m| {
         m.workers_live = 15;
@@ -188,9 +195,12 @@ fn s40_twenty_minutes_blind() {
     let pool = Pool::desired(3).idle(3, 30).remembers(|m| {
         m.looked_at = Some(UnixMs(super::pool::NOON.0 - min(20)));
     });
-    let mut stale = pool.clone();
-    stale.snapshot.due = UnixMs(super::pool::NOON.0 - min(12));
-    stale.expect(holds(Why::Stale { age_ms: min(12) }));
+    for (age_ms, stale) in [(min(12), true), (min(1) + 1, true), (min(1), false)] {
+        let mut late = pool.clone();
+        late.snapshot.due = UnixMs(super::pool::NOON.0 - age_ms);
+        let first = Why::FirstLook { gap_ms: min(20) };
+        late.expect(holds(if stale { Why::Stale { age_ms } } else { first }));
+    }
     pool.expect(holds(Why::FirstLook { gap_ms: min(20) }));
     let pool = pool.later(min(1));
     pool.expect(does(vec![pool.retire(3, &[1, 2, 3])], Why::Shrunk));
