@@ -38,6 +38,8 @@ class Settings:
     launches = {}
     # Machines that went, in order.
     ends = []
+    # Machines that were detached and still run, with the group that each was of.
+    detached = {}
 
 
 def now():
@@ -68,7 +70,11 @@ def groups():
 def told():
     """Every group's machines, and those that went."""
     shown = {
-        g.name: {"desired": g.desired_capacity, "instances": {s.instance_id: s.lifecycle_state for s in g.instance_states}}
+        g.name: {
+            "desired": g.desired_capacity,
+            "instances": {s.instance_id: s.lifecycle_state for s in g.instance_states},
+            "detached": [one for one, group in Settings.detached.items() if group == g.name],
+        }
         for g in groups()
     }
     return {"groups": shown, "ends": Settings.ends}
@@ -188,7 +194,11 @@ def go(state, how):
     if state.instance.state not in ("terminated", "shutting-down"):
         group.ec2_backend.terminate_instances([state.instance_id])
     note(group, f"Terminating EC2 instance: {state.instance_id}", "Successful", None)
-    Settings.ends.append({"instance": state.instance_id, "group": group.name, "why": state.why, "hook": how, "at": now()})
+    ended(state.instance_id, group.name, state.why, how)
+
+
+def ended(instance_id, group, why, how):
+    Settings.ends.append({"instance": instance_id, "group": group, "why": why, "hook": how, "at": now(), "clock_at": time.time()})
 
 
 def notify(state, hook):

@@ -104,6 +104,7 @@ def detach(self, name, ids, decrement):
     for state in states:
         group.instance_states = [s for s in group.instance_states if s is not state]
         self.ec2_backend.delete_tags([state.instance_id], {"aws:autoscaling:groupName": group.name})
+        fleet.Settings.detached[state.instance_id] = group.name
     activities = [note(group, f"Detaching EC2 instance: {one}", "InProgress", None) for one in ids]
     converge(group)
     return activities
@@ -118,7 +119,10 @@ def protect(self, name, ids, protected):
 
 
 def terminated_by_hand(self, ids):
-    """A health check finds them gone; hooks hold nothing back, and must be completed all the same."""
+    """A health check finds them gone; hooks hold nothing back, and must be completed all the same.
+    Of a detached one nobody but its former group's record knows."""
+    for one in [one for one in ids if one in fleet.Settings.detached]:
+        fleet.ended(one, fleet.Settings.detached.pop(one), "ec2", "none")
     for group in list(self.autoscaling_groups.values()):
         lost = [s for s in group.instance_states if s.instance_id in ids]
         for state in lost:

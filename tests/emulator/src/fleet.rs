@@ -15,6 +15,8 @@ pub struct End {
     pub hook: Hook,
     /// Seconds since 1970, by the groups' time.
     pub at: f64,
+    /// … and by the machine's, whatever time passed for groups alone.
+    pub clock_at: f64,
 }
 
 /// Who let it go.
@@ -59,6 +61,8 @@ pub struct Standing {
     pub desired: u32,
     /// By their id, in AWS's words: `InService`, `Terminating:Wait`.
     pub instances: BTreeMap<String, String>,
+    /// Machines that were detached from it and still run.
+    pub detached: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +108,7 @@ impl Emulator {
         told.groups.remove(group).with_context(|| format!("there is no group {group}"))
     }
 
-    /// Every machine of a group that went, in order.
+    /// Every machine of a group that went, in order, with those that were detached from it before.
     ///
     /// # Errors
     /// When the server is away.

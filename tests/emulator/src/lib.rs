@@ -130,6 +130,28 @@ impl Emulator {
         Ok((answer.status().as_u16(), text))
     }
 
+    /// One call of a service that speaks JSON (`AmazonSSM.PutParameter`), likewise.
+    ///
+    /// # Errors
+    /// When the server is away, or refuses.
+    pub fn json(
+        &self,
+        caller: &str,
+        service: &str,
+        target: &str,
+        words: &serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        let credential = format!("Credential={caller}/20260101/{REGION}/{service}/aws4_request");
+        let request = self.agent.post(&self.endpoint).header("x-amz-target", target);
+        let request = request
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, Signature=0"));
+        let mut answer = request.send(words.to_string()).context("the server is away")?;
+        let text = answer.body_mut().read_to_string().context("no text")?;
+        anyhow::ensure!(answer.status().is_success(), "{target} was refused: {text}");
+        serde_json::from_str(&text).context("no JSON")
+    }
+
     fn ask(&self, path: &str) -> Result<serde_json::Value> {
         let url = format!("{}/_emulator/{path}", self.endpoint);
         let mut answer = self.agent.get(&url).call().context("the AWS API server is away")?;

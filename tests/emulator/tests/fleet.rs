@@ -355,6 +355,10 @@ fn detaching_passes_hooks_by() {
     yard.did("DetachInstances", &form);
     assert_eq!((yard.desired(), yard.at("InService").len(), yard.ends().len()), (1, 1, 0));
     assert!(yard.refused("DetachInstances", &form).contains("is not part of"));
+    assert_eq!(yard.server.standing(GROUP).unwrap().detached.len(), 1);
+    yard.by_hand(&machine);
+    assert_eq!(yard.ends(), [(machine, Why::Ec2, Hook::None)]);
+    assert_eq!(yard.server.standing(GROUP).unwrap().detached, Vec::<String>::new());
 }
 
 #[test]

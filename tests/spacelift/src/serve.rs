@@ -54,11 +54,17 @@ async fn answer(State(served): State<Served>, headers: HeaderMap, body: Bytes) -
     let variables = asked.get("variables").cloned().unwrap_or_default();
     let fields = root_fields(&document);
     let due = served.shared.world().due(&fields);
-    let mut call =
-        Call { fields, document, variables: redacted(&variables), status: 200, errors: Vec::new() };
+    let mut call = Call {
+        at: 0.0,
+        fields,
+        document,
+        variables: redacted(&variables),
+        status: 200,
+        errors: Vec::new(),
+    };
     if let Some((status, retry_after_s, body)) = due.as_ref().and_then(refusal) {
         call.status = status;
-        served.shared.world().calls.push(call);
+        served.shared.world().record(call);
         return respond(status, retry_after_s, body);
     }
     if let Some(Failure::Slow(time)) = due {
@@ -79,7 +85,7 @@ async fn answer(State(served): State<Served>, headers: HeaderMap, body: Bytes) -
     call.errors = told.errors.iter().map(|error| error.message.clone()).collect();
     call.status = if matches!(due, Some(Failure::LostReply)) { 502 } else { 200 };
     let status = call.status;
-    world.calls.push(call);
+    world.record(call);
     match status {
         200 => respond(200, None, text(&told)),
         _ => respond(status, None, "<html>502 Bad Gateway</html>".to_owned()),

@@ -80,6 +80,8 @@ impl Pool {
 /// One request as it came, and what was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
+    /// When it was answered, in seconds since 1970.
+    pub at: f64,
     /// The root fields that it asks for.
     pub fields: Vec<String>,
     pub document: String,
@@ -168,6 +170,10 @@ impl World {
         if let Some(script) = at.and_then(|at| self.scripts.remove(at)) {
             (script.then)(&mut self.pool);
         }
+    }
+    pub(crate) fn record(&mut self, call: Call) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.calls.push(Call { at: since.as_secs_f64(), ..call });
     }
     pub(crate) fn mint(&mut self) -> (String, i64) {
         self.minted += 1;

@@ -4,7 +4,6 @@ use super::stack::{Queue, Stack};
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
-use emulator::REGION;
 use serde_json::json;
 
 /// Buckets, queues, and groups of machines.
@@ -42,15 +41,7 @@ pub async fn deploy(aws: &Aws, stack: &Stack) -> Result<()> {
 /// # Errors
 /// When the API server refuses it.
 pub fn parameter(aws: &Aws, name: &str, value: &str) -> Result<()> {
-    let signed = format!(
-        "AWS4-HMAC-SHA256 Credential={CALLER}/20260101/{REGION}/ssm/aws4_request, \
-         SignedHeaders=host, Signature=0"
-    );
     let words = json!({ "Name": name, "Value": value, "Type": "SecureString", "Overwrite": true });
-    let asked = ureq::post(aws.emulator.endpoint())
-        .header("authorization", signed)
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", "AmazonSSM.PutParameter");
-    asked.send(words.to_string()).with_context(|| format!("the parameter {name}"))?;
-    Ok(())
+    let kept = aws.emulator.json(CALLER, "ssm", "AmazonSSM.PutParameter", &words);
+    kept.map(|_| ()).with_context(|| format!("the parameter {name}"))
 }

@@ -132,7 +132,7 @@ impl Cloud {
             let program = (settings.programs)(&function.binary);
             functions.push((function, program));
         }
-        let shared = shared(&aws);
+        let shared = shared(&aws.emulator);
         std::fs::create_dir_all(settings.logs).context("a folder for logs")?;
         let lambda = Arc::new(Lambda::new(functions, &shared, settings.logs));
         front.connect(&lambda, &stack.routes, stack.throttle);
@@ -216,7 +216,7 @@ impl Drop for Cloud {
 }
 
 /// What every function finds in its environment, beside its own.
-fn shared(aws: &Aws) -> BTreeMap<String, String> {
+pub fn shared(emulator: &Emulator) -> BTreeMap<String, String> {
     let own = [
         ("AWS_DEFAULT_REGION", REGION),
         ("AWS_SESSION_TOKEN", "not-a-secret"),
@@ -226,6 +226,6 @@ fn shared(aws: &Aws) -> BTreeMap<String, String> {
         ("TZ", ":UTC"),
     ];
     let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let emulator = aws.emulator.env("nobody");
+    let emulator = emulator.env("nobody");
     own.chain(emulator.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
 }
