@@ -2,6 +2,7 @@
 //! `docs/benchmarks.md` is rendered from.
 mod build;
 mod cold;
+mod crowd;
 mod event;
 mod others;
 mod requests;
@@ -31,7 +32,11 @@ enum What {
         rounds: usize,
     },
     /// AWS requests of a confirmed run, by the API server's own count
-    Requests,
+    Requests {
+        /// Counted once more beside so many other stacks (100,000 take an hour)
+        #[arg(long, default_value_t = 0)]
+        others: usize,
+    },
     /// From a push to the job that a worker sees
     Latency {
         #[arg(long, default_value_t = 100)]
@@ -43,7 +48,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let (name, report) = match args.what {
         What::ColdStart { rounds } => ("cold-start", cold::measure(rounds)?),
-        What::Requests => ("requests", requests::measure()?),
+        What::Requests { others } => ("requests", requests::measure(others)?),
         What::Latency { pushes } => ("latency", requests::latency(pushes)?),
     };
     let text = report.json()?;

@@ -1,5 +1,6 @@
 //! What a run costs in requests, and how soon a push is a worker's job: counted and timed on the
 //! cloud in a box, by the API server's own record.
+use crate::crowd;
 use anyhow::{Result, ensure};
 use e2e::World;
 use e2e::cloud::iam;
@@ -20,7 +21,8 @@ struct Counts {
     webhook: f64,
 }
 
-pub(crate) fn measure() -> Result<Report> {
+/// Counts a run's requests; with `others`, once more beside so many other stacks.
+pub(crate) fn measure(others: usize) -> Result<Report> {
     let (world, cloud) = World::cloud_alone("terraform");
     world.define(&[("one", "")]);
     let up = world.up(1);
@@ -36,28 +38,52 @@ pub(crate) fn measure() -> Result<Report> {
     // The run's last effects, and the workers' renewals of before.
     std::thread::sleep(Duration::from_secs(3));
     let emulator = cloud.deployed().cloud.aws.emulator.clone();
-    emulator.forget_calls()?;
-    let began = Instant::now();
-    for n in 0..RUNS {
-        confirmed(&format!("value {n}"));
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    let minutes = began.elapsed().as_secs_f64() / 60.0;
-    let calls = emulator.calls()?;
-    ensure!(!calls.is_empty(), "nothing was asked of AWS");
-    tell(&calls, RUNS);
+    let count = |round: &str| -> Result<(Vec<Call>, f64)> {
+        emulator.forget_calls()?;
+        let began = Instant::now();
+        for n in 0..RUNS {
+            confirmed(&format!("{round} {n}"));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        let calls = emulator.calls()?;
+        ensure!(!calls.is_empty(), "nothing was asked of AWS");
+        tell(&calls, RUNS);
+        Ok((calls, began.elapsed().as_secs_f64() / 60.0))
+    };
+    let (calls, minutes) = count("alone")?;
     let counts = counts(&calls, RUNS);
+    let among = (others > 0).then(|| {
+        crowd::join(&cloud.deployed(), "one", others)?;
+        eprintln!("beside {others} other stacks:");
+        count("among others").map(|(calls, _)| self::counts(&calls, RUNS))
+    });
+    let among = among.transpose()?;
     let about = "AWS requests of a tracked run with confirmation (push, plan, confirm, apply), as \
                  the API server counted them, all functions and the worker. Apart: parts of logs, \
                  looks at a control document, receives that bring nothing, ticks, what people's \
                  looking costs, and Terraform's own requests for its state and lock";
     let mut report = Report::new("requests", about);
-    report.command = "cargo run --release -p bench -- requests".to_owned();
+    report.command = match others {
+        0 => "cargo run --release -p bench -- requests".to_owned(),
+        _ => format!("cargo run --release -p bench -- requests --others {others}"),
+    };
     report.figure("put_class", counts.put, "", "PUT, POST, LIST").at_most = Some(20.0);
     report.figure("get_class", counts.get, "", "GET and HEAD").at_most = Some(40.0);
     report.figure("sqs", counts.sqs, "", "SQS").at_most = Some(25.0);
     report.figure("webhook", counts.webhook, "", "… of these, the webhook's").at_most = Some(3.0);
+    if let Some(among) = among {
+        let figures = [
+            ("put_class_among_others", among.put, "PUT, POST, LIST, beside the others", 20.0),
+            ("get_class_among_others", among.get, "… GET and HEAD", 40.0),
+            ("sqs_among_others", among.sqs, "… SQS", 25.0),
+        ];
+        for (name, value, what, at_most) in figures {
+            report.figure(name, value, "", what).at_most = Some(at_most);
+        }
+        let many = f64::from(u32::try_from(others)?);
+        report.figure("others", many, "", "other stacks in the bucket");
+    }
     for (what, count) in apart(&calls) {
         let each = f64::from(count) / minutes;
         report.figure(what.0, each, "/min", what.1);

@@ -17,6 +17,8 @@ pub(crate) struct Start {
     pub(crate) ready: Duration,
     /// From exec to the first answer.
     pub(crate) answered: Duration,
+    /// Of that, how long the AWS API server thought about what the function asked.
+    pub(crate) thought: Duration,
     /// The same event once more, by the process that is there.
     pub(crate) warm: Duration,
     /// Most memory it ever had, after the first answer.
@@ -25,28 +27,40 @@ pub(crate) struct Start {
     pub(crate) answer: String,
 }
 
-/// Starts `command` and hands it the event twice.
-pub(crate) fn start(command: &mut Command, event: &str) -> Result<Start> {
+/// Starts `command` and hands it the event twice. `thought` says how long the AWS API server has
+/// thought since it was last asked.
+pub(crate) fn start(
+    command: &mut Command,
+    event: &str,
+    thought: &dyn Fn() -> Duration,
+) -> Result<Start> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no port for the runtime")?;
     let address = listener.local_addr()?;
     command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().context("the function can't be started")?;
-    let measured = serve(&listener, &child, event, began);
+    let measured = serve(&listener, &child, event, began, thought);
     let _ = child.kill();
     let _ = child.wait();
     measured
 }
 
-fn serve(listener: &TcpListener, child: &Child, event: &str, began: Instant) -> Result<Start> {
+fn serve(
+    listener: &TcpListener,
+    child: &Child,
+    event: &str,
+    began: Instant,
+    thought: &dyn Fn() -> Duration,
+) -> Result<Start> {
+    thought();
     let mut peers: Vec<Peer> = Vec::new();
     let first = next_request(listener, &mut peers)?;
     let ready = began.elapsed();
     first.expect_next()?;
     peers[first.peer].give(event, "first")?;
     let answer = next_request(listener, &mut peers)?;
-    let answered = began.elapsed();
+    let (answered, thought) = (began.elapsed(), thought());
     let text = answer.expect_response()?;
     let peak_kb = peak(child.id());
     peers[answer.peer].accept()?;
@@ -57,7 +71,7 @@ fn serve(listener: &TcpListener, child: &Child, event: &str, began: Instant) -> 
     let again = next_request(listener, &mut peers)?;
     let warm = given.elapsed();
     again.expect_response()?;
-    Ok(Start { ready, answered, warm, peak_kb, answer: text })
+    Ok(Start { ready, answered, thought, warm, peak_kb, answer: text })
 }
 
 /// A connection of the function's.
