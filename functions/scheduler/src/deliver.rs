@@ -2,6 +2,7 @@
 //!
 //! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
 //! and are delivered again, which is a no-op at each receiver (rules A2–A4).
+use crate::aside::{self, Owner};
 use crate::statuses::{self, Told};
 use crate::{Deps, lost};
 use futures_util::future::join_all;
@@ -30,9 +31,11 @@ pub(crate) async fn stack_outbox(
     (at, head): (At, StackHead),
     passing: bool,
 ) -> Result<(), Fault> {
-    let mut done = deliver(deps, &head.outbox, Some(&head)).await;
-    let Told { done: told, refused } = statuses::tell(deps, &head).await;
-    done.extend(told);
+    let owner = Owner::Stack(&head.stack);
+    let Told { mut done, mut refused } = deliver(deps, &head.outbox, owner, Some(&head)).await;
+    let told = statuses::tell(deps, &head).await;
+    done.extend(told.done);
+    refused.extend(told.refused);
     let (stack, outbox) = (head.stack.clone(), head.outbox.clone());
     let facts = |entry: &Entry| entry.effect.stage() == Stage::Facts && done.contains(&entry.id);
     if passing && outbox.iter().all(facts) {
@@ -59,16 +62,23 @@ pub(crate) async fn repo_outbox(
     key: &str,
     (at, head): (At, RepoHead),
 ) -> Result<(), Fault> {
-    let done = deliver(deps, &head.outbox, None).await;
+    let owner = Owner::Repo(&head.repo);
+    let Told { done, refused } = deliver(deps, &head.outbox, owner, None).await;
     let list: List<RepoHead> = |head| &mut head.outbox;
-    strike(deps, key, (at, head), (&done, &BTreeSet::new()), list).await?;
+    strike(deps, key, (at, head), (&done, &refused), list).await?;
     Ok(())
 }
 
 /// Facts first, all at once; then the rest. What fails stays; messages stay with it, so that they
-/// never tell of facts that are not there (rule D1).
-async fn deliver(deps: &Deps, outbox: &[Entry], head: Option<&StackHead>) -> BTreeSet<EffectId> {
-    let mut done = BTreeSet::new();
+/// never tell of facts that are not there (rule D1). What fails for good is set aside at last, and
+/// they go on without it.
+async fn deliver(
+    deps: &Deps,
+    outbox: &[Entry],
+    owner: Owner<'_>,
+    head: Option<&StackHead>,
+) -> Told {
+    let mut told = Told::default();
     let mut facts_failed = false;
     for stage in [Stage::Facts, Stage::Rest] {
         let batch: Vec<&Entry> = outbox
@@ -77,22 +87,28 @@ async fn deliver(deps: &Deps, outbox: &[Entry], head: Option<&StackHead>) -> BTr
             .filter(|entry| !(facts_failed && entry.effect.waits_for_facts()))
             .collect();
         let outcomes = join_all(batch.iter().map(|entry| act(deps, &entry.effect, head))).await;
-        for (entry, outcome) in batch.iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => {
-                    done.insert(entry.id.clone());
-                }
-                Err(fault) => {
-                    facts_failed |= stage == Stage::Facts;
-                    tracing::warn!(
-                        effect = entry.effect.label(), effect_id = %entry.id,
-                        error = fault.chain(), "an effect failed and stays owed"
-                    );
-                }
+        for (entry, outcome) in batch.into_iter().zip(outcomes) {
+            let Err(fault) = outcome else {
+                told.done.insert(entry.id.clone());
+                continue;
+            };
+            tracing::warn!(
+                effect = entry.effect.label(), effect_id = %entry.id, tries = entry.tries,
+                error = fault.chain(), "an effect failed and stays owed"
+            );
+            if !fault.is_retryable() {
+                told.refused.insert(entry.id.clone());
             }
+            if aside::hopeless(deps, entry, &fault)
+                && aside::effect(deps, owner, entry, fault.given_up()).await.is_ok()
+            {
+                told.done.insert(entry.id.clone());
+                continue;
+            }
+            facts_failed |= stage == Stage::Facts;
         }
     }
-    done
+    told
 }
 
 /// Where a head keeps what it owes.

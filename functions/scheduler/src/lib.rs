@@ -3,6 +3,7 @@
 //! Nothing here chooses: decisions are `windlass_core`'s, and a plan names its victims. Nothing is
 //! acknowledged before its effects are listed in a committed head, and an effect that fails stays
 //! listed there and fails nothing else.
+mod aside;
 #[cfg(feature = "aws")]
 pub mod config;
 mod control;

@@ -4,7 +4,7 @@
 //! (rules B2 and B4). What can't be repeated is over only when its tool is seen to be gone, or when
 //! nobody can see it and all of its time has passed (rule E1).
 use crate::Deps;
-use windlass_core::id::{InstanceId, derive};
+use windlass_core::id::{InstanceId, StackId, derive};
 use windlass_core::instance::Instance;
 use windlass_core::job::{
     Claim, JobId, JobResult, JobSpec, LEASE_MS, News, Report, SeenLocks, Verdict,
@@ -40,7 +40,11 @@ pub(crate) async fn declare(
     let (verdict, now) = (Verdict::Lost { cause }, deps.clock.now());
     let result = JobResult::blank(job, &head.stack, verdict, now);
     cas::create(&*deps.docs, &keys::job_result(job), &deps.write_ids.next(), &result).await?;
-    report(deps, head, job, claim).await
+    let worker = match claim {
+        Claim::Held { worker, .. } => worker.clone(),
+        Claim::Tombstone { .. } => InstanceId::default(),
+    };
+    report(deps, &head.stack, job, worker).await
 }
 
 /// How the tool's end is known, as the end of a sentence; None while it may still run.
@@ -110,21 +114,18 @@ async fn void(
     Err(Fault::retryable(format!("{key} changed under every attempt to void it")))
 }
 
-async fn report(deps: &Deps, head: &StackHead, job: &JobId, claim: &Claim) -> Result<(), Fault> {
-    let worker = match claim {
-        Claim::Held { worker, .. } => worker.clone(),
-        Claim::Tombstone { .. } => InstanceId::default(),
-    };
-    let (job_id, stack) = (job.to_string(), head.stack.clone());
-    let report =
-        Report { job: job.clone(), stack, worker, at: deps.clock.now(), news: News::Ended };
+/// Word of a result that no worker brings.
+pub(crate) async fn report(
+    deps: &Deps,
+    stack: &StackId,
+    job: &JobId,
+    worker: InstanceId,
+) -> Result<(), Fault> {
+    let (job, stack, at) = (job.clone(), stack.clone(), deps.clock.now());
+    let (group, dedup) = (keys::stack_group(&stack), derive(&["lost", &job.to_string()]));
+    let report = Report { job, stack, worker, at, news: News::Ended };
     let body = serde_json::to_vec(&report)
         .map_err(|error| Fault::poison_from("a report does not serialise", error))?;
-    let message = Outgoing {
-        body,
-        group: Some(keys::stack_group(&head.stack)),
-        dedup: Some(derive(&["lost", &job_id])),
-        delay_ms: 0,
-    };
+    let message = Outgoing { body, group: Some(group), dedup: Some(dedup), delay_ms: 0 };
     deps.queues.send(keys::REPORTS, message).await
 }

@@ -2,8 +2,7 @@
 //!
 //! Nothing waits for it and nothing fails because of it (rule A4): it comes when all else is done,
 //! takes a bounded time, and what can't be told stays owed, is counted, and is set aside at last.
-use crate::Deps;
-use crate::handle::Quarantined;
+use crate::{Deps, aside};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,18 +17,13 @@ use windlass_ports::{CommitStatus, Fault, cas};
 
 /// A forge that takes longer is asked again later.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
-/// A status that was refused for good so often is set aside. More than once, because a forge may
-/// not know a commit yet that it has just announced.
-const TRIES_MAX: u32 = 5;
-/// A forge that is away may stay away so long before what it was to be told is set aside.
-const AWAY_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a status is told anew because the run went on meanwhile.
 const AGAIN_MAX: u32 = 3;
 
-/// What became of the statuses that were owed.
+/// What became of effects that were owed.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Told, or set aside: to be struck off.
+    /// Delivered, or set aside: to be struck off.
     pub(crate) done: BTreeSet<EffectId>,
     /// Refused for good: to be counted.
     pub(crate) refused: BTreeSet<EffectId>,
@@ -53,22 +47,16 @@ pub(crate) async fn tell(deps: &Deps, head: &StackHead) -> Told {
             effect = entry.effect.label(), effect_id = %entry.id, tries = entry.tries,
             error = fault.chain(), "a status was not told and stays owed"
         );
-        let given_up = hopeless(deps, entry, &fault)
-            && set_aside(deps, head, (entry, status), &fault).await.is_ok();
-        if given_up {
-            told.done.insert(entry.id.clone());
-        } else if !fault.is_retryable() {
+        if !fault.is_retryable() {
             told.refused.insert(entry.id.clone());
+        }
+        if aside::hopeless(deps, entry, &fault)
+            && set_aside(deps, head, (entry, status), fault.given_up()).await.is_ok()
+        {
+            told.done.insert(entry.id.clone());
         }
     }
     told
-}
-
-fn hopeless(deps: &Deps, entry: &Entry, fault: &Fault) -> bool {
-    match fault {
-        Fault::Poison { .. } => entry.tries + 1 >= TRIES_MAX,
-        Fault::Retryable { .. } => deps.clock.now().since_ms(entry.at) >= AWAY_MAX_MS,
-    }
 }
 
 /// That entry alone goes to quarantine, as a message that says it anew when somebody retries it.
@@ -76,31 +64,14 @@ async fn set_aside(
     deps: &Deps,
     head: &StackHead,
     (entry, status): (&Entry, &Status),
-    fault: &Fault,
+    fault: Fault,
 ) -> Result<(), Fault> {
     let (id, at) = (EventId(derive(&["retell", &entry.id.0])), deps.clock.now());
     let event = StackEvent::Retell { run: status.run.clone() };
     let again = Intent::Stack(StackEnvelope { id, stack: head.stack.clone(), at, hops: 0, event });
-    let body = serde_json::to_string(&again)
-        .map_err(|error| Fault::poison_from("an intent does not serialise", error))?;
     let (context, words) = (status::context(&head.stack), &status.said.words);
-    let set_aside = Quarantined {
-        queue: keys::INTENTS.to_owned(),
-        group: Some(again.group()),
-        body,
-        reason: format!("can't say \"{words}\" under {context}: {}", fault.chain()),
-        at,
-    };
-    let key = keys::quarantine(&format!("forge-{}", entry.id));
-    cas::create(&*deps.docs, &key, &deps.write_ids.next(), &set_aside).await?;
-    tracing::error!(
-        effect_id = %entry.id,
-        error = fault.chain(),
-        count.Quarantined = 1,
-        count.Attention = 1,
-        "quarantined"
-    );
-    Ok(())
+    let reason = format!("can't say \"{words}\" under {context}: {}", fault.chain());
+    aside::store(deps, &format!("forge-{}", entry.id), &again, reason).await
 }
 
 async fn post(deps: &Deps, stack: &StackId, status: &Status) -> Result<(), Fault> {

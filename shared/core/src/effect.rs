@@ -21,7 +21,7 @@ pub struct Entry {
     /// When it was first owed: a minute later the tick comes back for it.
     pub at: UnixMs,
     pub effect: Effect,
-    /// How often it was refused for good; counted for [`Stage::Forge`] alone.
+    /// How often it was refused for good.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
 }

@@ -1,5 +1,6 @@
 //! What actors are told: one enum per kind of actor, in an envelope that names the event.
 use crate::definition::StackDef;
+use crate::effect::Effect;
 use crate::id::{Digest, EventId, InstanceId, PoolId, RepoName, RunId, Sha, StackId};
 use crate::job::{JobId, Report};
 use crate::rollout::Outcome;
@@ -105,6 +106,10 @@ pub enum StackEvent {
     /// Say at its commit, once more, how this run stands: what was to be said was set aside.
     Retell {
         run: RunId,
+    },
+    /// Owe this once more: it could not be delivered, was set aside, and somebody retries it.
+    Owe {
+        effect: Box<Effect>,
     },
     /// A moment that this stack asked to be woken for has come, or somebody thinks it should look.
     Due,
@@ -215,6 +220,10 @@ pub enum RepoEvent {
     /// Somebody asks for a run of a stack and all that depends on it.
     Trigger {
         trigger: Box<Trigger>,
+    },
+    /// As a stack's.
+    Owe {
+        effect: Box<Effect>,
     },
     Due,
 }

@@ -38,6 +38,15 @@ impl Fault {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Retryable { .. })
     }
+    /// The same, where nobody tries again any more.
+    #[must_use]
+    pub fn given_up(self) -> Self {
+        match self {
+            Self::Retryable { what, source } | Self::Poison { what, source } => {
+                Self::Poison { what, source }
+            }
+        }
+    }
     /// The whole chain on one line, for the one log entry at the edge.
     #[must_use]
     pub fn chain(&self) -> String {

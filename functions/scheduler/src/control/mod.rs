@@ -131,7 +131,7 @@ async fn carry_out(deps: &Deps, job: &JobId) -> Result<(), Fault> {
         let done = match done {
             // What can never succeed ends the run: the next definitions must not wait for it.
             Err(fault) if !fault.is_retryable() || is_gone(deps, &spec, age_ms).await => {
-                Some(Done::Faulty { reason: fault.chain() })
+                Some(Done::Faulty { reason: fault.given_up().chain() })
             }
             done => done?,
         };

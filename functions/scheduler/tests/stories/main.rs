@@ -1,5 +1,6 @@
 //! Stories of whole rollouts on the real handlers over the fakes.
 mod actor;
+mod aside;
 mod claim;
 mod control;
 mod counts;

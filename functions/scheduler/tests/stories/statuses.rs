@@ -32,7 +32,7 @@ impl World {
         self.source.tip(REPO, "main").expect("a branch")
     }
 
-    async fn set_aside(&self) -> Vec<Quarantined> {
+    pub(crate) async fn set_aside(&self) -> Vec<Quarantined> {
         let mut all = Vec::new();
         for listed in self.docs.list("quarantine/", None, 1_000).await.expect("list") {
             all.push(self.load(&listed.key).await.expect("it is there"));

@@ -61,6 +61,10 @@ pub fn decide(
         RepoEvent::BranchDeleted { branch } => turn.branch_deleted(branch),
         RepoEvent::DefinitionsSettled { run } => turn.settled(run),
         RepoEvent::Trigger { trigger } => turn.trigger(trigger),
+        RepoEvent::Owe { effect } => {
+            turn.owe((**effect).clone());
+            Answer::Done { run: None }
+        }
         RepoEvent::Due => turn.due(),
     };
     if turn.changed && !matches!(envelope.event, RepoEvent::Due) {

@@ -146,6 +146,10 @@ impl Turn<'_> {
             StackEvent::Command { actor, command } => self.command(actor, command),
             StackEvent::DriftTurn { pool, place, minute } => self.drift_turn(pool, *place, *minute),
             StackEvent::Retell { run } => self.retell(run),
+            StackEvent::Owe { effect } => {
+                self.owe((**effect).clone());
+                done(None)
+            }
             StackEvent::Due => self.sweep(),
         }
     }

@@ -106,7 +106,7 @@ pub fn wants(head: &StackHead, envelope: &StackEnvelope) -> Wants {
         StackEvent::Define { .. } | StackEvent::Undefine { .. } => may_release = true,
         // Its run leaves the queue at once, and may use outputs of others.
         StackEvent::DriftTurn { .. } => may_release = true,
-        StackEvent::Report { .. } | StackEvent::Withdrawal { .. } => {}
+        StackEvent::Report { .. } | StackEvent::Withdrawal { .. } | StackEvent::Owe { .. } => {}
     }
     // A newer try may be known by a document that is still owed.
     let owed = wants.runs.iter().filter_map(|id| head.owed_run(id)?.superseded_by.clone());
