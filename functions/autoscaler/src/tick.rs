@@ -133,7 +133,7 @@ async fn look(deps: &Deps, due: UnixMs, memory: &Memory) -> Result<(Snapshot, Pl
         .iter()
         .filter_map(|worker| match &worker.on {
             Whereabouts::On(instance) => Some(instance.clone()),
-            Whereabouts::OtherGroup(_) | Whereabouts::Unknown => None,
+            Whereabouts::OtherGroup { .. } | Whereabouts::Unknown => None,
         })
         .collect();
     let named: Vec<InstanceId> = named.into_iter().collect();

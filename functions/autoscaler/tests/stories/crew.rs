@@ -220,7 +220,8 @@ impl Pool for Crew {
                 _ => None,
             };
             if let Some(group) = group {
-                worker.on = Whereabouts::OtherGroup(group.clone());
+                let instance = Some(worker.id.as_str().into());
+                worker.on = Whereabouts::OtherGroup { group: group.clone(), instance };
             }
         }
         Ok(staff)

@@ -42,12 +42,29 @@ async fn s30_ten_minutes_into_an_apply() {
         assert!(!world.crew.claim(&machine), "no second run");
         assert_eq!(world.gone(), []);
     }
-    assert_eq!(world.calls("hooks.heartbeat"), 15, "at each second minute: a third is 100 s");
+    assert_eq!(world.calls("hooks.heartbeat"), 16, "and at each second minute: a third is 100 s");
     world.crew.finish(&machine);
     world.pass(min(1));
     assert_eq!(world.drains().await.expect("drained").completed, 1);
     assert_eq!(world.gone(), [machine]);
     world.nobody_busy_ended();
+}
+
+/// Rule: a wait that nobody heard of for most of its time is put off at once.
+#[tokio::test]
+async fn s30_heard_of_late() {
+    let world = World::idle(1);
+    world.busy(&[1]);
+    let (machine, _) = leaving(&world);
+    for _ in 0..8 {
+        world.pass(HOOK_MS - 10 * SECOND_MS);
+        world.settle();
+        world.drains().await.expect("drained");
+        world.nobody_busy_ended();
+    }
+    assert_eq!(world.gone(), []);
+    world.crew.finish(&machine);
+    assert_eq!(world.drains().await.expect("drained").completed, 1);
 }
 
 /// Rule: near AWS's bound the run is asked to stop, once; at the bound its time is over.
@@ -141,7 +158,7 @@ async fn s33_a_message_comes_again() {
     for _ in 0..3 {
         world.deliver(&message).await;
     }
-    assert_eq!(world.calls("hooks.heartbeat"), 1);
+    assert_eq!(world.calls("hooks.heartbeat"), 2, "the first at once");
     world.crew.finish(&machine);
     for _ in 0..3 {
         world.deliver(&message).await;

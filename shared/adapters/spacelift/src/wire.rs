@@ -35,7 +35,9 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn on(&self, group: &str) -> Whereabouts {
         match (&self.group, &self.instance) {
-            (Some(other), _) if other != group => Whereabouts::OtherGroup(other.clone()),
+            (Some(other), instance) if other != group => {
+                Whereabouts::OtherGroup { group: other.clone(), instance: instance.clone() }
+            }
             (_, Some(instance)) => Whereabouts::On(instance.clone()),
             (_, None) => Whereabouts::Unknown,
         }
@@ -111,7 +113,10 @@ mod tests {
     #[test]
     fn metadata_may_be_anything() {
         let on = |id: &str| Whereabouts::On(id.into());
-        let other = |group: &str| Whereabouts::OtherGroup(group.to_owned());
+        let other = |on: Option<&str>| Whereabouts::OtherGroup {
+            group: "theirs".to_owned(),
+            instance: on.map(InstanceId::from),
+        };
         let long = format!(r#"{{"instance_id":"i-{}"}}"#, "0".repeat(80));
         #[rustfmt::skip]
         let table: [(Value, Whereabouts); 20] = [
@@ -120,8 +125,8 @@ mod tests {
             (json!(r#"{"instance_id":"i-1"}"#),                       on("i-1")),
             (json!(r#"{"instance_id":"i-1","asg_id":""}"#),           on("i-1")),
             (json!(r#"{"instance_id":"i-1","asg_id":7}"#),            on("i-1")),
-            (json!(r#"{"instance_id":"i-1","asg_id":"theirs"}"#),     other("theirs")),
-            (json!(r#"{"asg_id":"theirs"}"#),                         other("theirs")),
+            (json!(r#"{"instance_id":"i-1","asg_id":"theirs"}"#),     other(Some("i-1"))),
+            (json!(r#"{"asg_id":"theirs"}"#),                         other(None)),
             (json!(r#"{"asg_id":"ours"}"#),                           Whereabouts::Unknown),
             (json!(r#"{"instance_id":"","asg_id":"ours"}"#),          Whereabouts::Unknown),
             (json!(r#"{"instance_id":17,"asg_id":"ours"}"#),          Whereabouts::Unknown),

@@ -42,7 +42,7 @@ async fn a_look_shows_every_worker_and_none_spoils_it() {
         })
         .collect();
     let here = |n| Whereabouts::On(i(n));
-    let other = Whereabouts::OtherGroup("another-asg".to_owned());
+    let other = Whereabouts::OtherGroup { group: "another-asg".to_owned(), instance: Some(i(4)) };
     #[rustfmt::skip]
     assert_eq!(rows, [
         // id    machine               slots busy draining               idle since

@@ -115,7 +115,8 @@ pub fn decide(record: &DrainRecord, holder: Holder, now: UnixMs) -> Look {
         return Look { steps, record, next: Some(now) };
     }
     let beat_ms = record.timeout_ms / 3;
-    if now.since_ms(record.beat_at.unwrap_or(record.since)) >= beat_ms {
+    // The first at once: how long AWS waits already, nobody says who saw it first.
+    if record.beat_at.is_none_or(|beat_at| now.since_ms(beat_at) >= beat_ms) {
         steps.push(Step::Heartbeat);
         record.beat_at = Some(now);
     }

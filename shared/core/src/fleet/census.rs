@@ -65,22 +65,29 @@ pub enum Standing {
 pub struct Census<'a> {
     pub units: Vec<Unit<'a>>,
     pub alarms: BTreeSet<Alarm>,
-    /// Workers that are heard of, wherever they are.
+    /// Workers that are heard of, on machines that the group counts: what a machine leaves behind
+    /// when it goes is heard of for a while, and is nobody.
     pub live: u32,
+    /// A worker that may have a run does not say where it is: it may be on any machine on which
+    /// nobody is seen.
+    pub nameless: bool,
 }
 
 impl<'a> Census<'a> {
     #[must_use]
     pub fn take(policy: &Policy, s: &'a Snapshot) -> Self {
-        let mut alarms = BTreeSet::new();
+        let (mut alarms, mut nameless) = (BTreeSet::new(), false);
         let mut on: Vec<(&InstanceId, &SeenWorker)> = Vec::with_capacity(s.workers.len());
         for worker in &s.workers {
             match &worker.on {
                 Whereabouts::On(instance) => on.push((instance, worker)),
-                Whereabouts::OtherGroup(_) => {
+                Whereabouts::OtherGroup { instance, .. } => {
                     alarms.insert(Alarm::OtherGroup { worker: worker.id.clone() });
+                    on.extend(instance.as_ref().map(|instance| (instance, worker)));
                 }
                 Whereabouts::Unknown => {
+                    let idle = worker.busy == 0 && worker.draining.is_some();
+                    nameless |= !idle && worker.lease != Lease::Void;
                     alarms.insert(Alarm::Unidentified { worker: worker.id.clone() });
                 }
             }
@@ -98,27 +105,33 @@ impl<'a> Census<'a> {
         for silent in units.iter().filter(|u| u.standing == Standing::SilentAndBusy) {
             alarms.insert(Alarm::SilentAndBusy { instance: silent.id.clone() });
         }
-        let live = s.workers.iter().filter(|w| w.lease == Lease::Live).count();
-        Self { units, alarms, live: count(live) }
+        let workers = units.iter().filter(|u| counted(u)).flat_map(|unit| &unit.workers);
+        let live = count(workers.filter(|w| w.lease == Lease::Live).count());
+        Self { units, alarms, live, nameless }
     }
 
     /// Machines that the group counts.
     #[must_use]
     pub fn in_group(&self) -> u32 {
-        let counted = |u: &&Unit| matches!(u.place, Place::Pending | Place::InService);
-        count(self.units.iter().filter(counted).count())
+        count(self.units.iter().filter(|unit| counted(unit)).count())
+    }
+
+    /// More machines than the group is to have.
+    #[must_use]
+    pub fn above(&self, desired: u32) -> u32 {
+        self.in_group().saturating_sub(desired)
     }
 
     /// Slots that take runs, with and without one.
     #[must_use]
     pub fn open_slots(&self) -> u32 {
-        self.open().map(|(slots, _)| slots).sum()
+        total(self.open().map(|(slots, _)| slots))
     }
 
     /// Slots with a run, on machines that take runs.
     #[must_use]
     pub fn open_busy(&self) -> u32 {
-        self.open().map(|(_, busy)| busy).sum()
+        total(self.open().map(|(_, busy)| busy))
     }
 
     /// Slots with a run that are taken from us within minutes: what is interrupted there goes on
@@ -129,7 +142,7 @@ impl<'a> Census<'a> {
             Standing::Warned { busy, notice: Notice::Spot } => busy,
             _ => 0,
         });
-        taken.sum()
+        total(taken)
     }
 
     fn open(&self) -> impl Iterator<Item = (u32, u32)> {
@@ -155,6 +168,14 @@ impl<'a> Census<'a> {
         let came_up = |u: &Unit| u.registered_at.zip(since).is_some_and(|(at, failed)| at > failed);
         if self.units.iter().any(came_up) { 0 } else { memory.boot_failures }
     }
+}
+
+fn counted(unit: &Unit<'_>) -> bool {
+    matches!(unit.place, Place::Pending | Place::InService)
+}
+
+pub(super) fn total(of: impl Iterator<Item = u32>) -> u32 {
+    of.fold(0, u32::saturating_add)
 }
 
 pub(super) fn count(n: usize) -> u32 {
@@ -198,7 +219,7 @@ fn standing(
     if live().next().is_none() {
         return silent(policy, workers);
     }
-    let busy: u32 = workers.iter().map(|w| if w.lease == Lease::Void { 0 } else { w.busy }).sum();
+    let busy = total(workers.iter().filter(|w| w.lease != Lease::Void).map(|w| w.busy));
     let draining = workers.iter().find_map(|w| w.draining.as_ref());
     match (draining, busy) {
         (Some(by), 1..) => Standing::Occupied { ours: ours(by).map(|(op, _)| op) },
@@ -210,7 +231,7 @@ fn standing(
         (None, _) => match seen.notice {
             Some(notice) => Standing::Warned { busy, notice },
             None => Standing::Open {
-                slots: live().map(|w| w.slots).sum(),
+                slots: total(live().map(|w| w.slots)),
                 busy,
                 idle_since: (busy == 0).then(|| idle_since(policy, live())).flatten(),
             },

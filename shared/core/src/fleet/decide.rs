@@ -5,7 +5,7 @@ use super::grow::{Balance, Growth, more};
 use super::guard::refuses;
 use super::memory::Op;
 use super::repair::broken;
-use super::shrink::{above_desired, fewer, warned};
+use super::shrink::{above_desired, drained, fewer, warned};
 use super::{Action, Alarm, Memory, Plan, Policy, Snapshot, Victim, Why};
 use std::collections::BTreeSet;
 
@@ -23,6 +23,7 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     actions.extend(repairs.actions);
     actions.extend(warned(s, &census));
     actions.extend(above_desired(s, &census));
+    let drained = drained(policy, s, &census);
     let missing = balance.missing().saturating_sub(regained);
     let below_min = s.group.min.saturating_sub(s.group.desired);
     let mut unmet = None;
@@ -39,10 +40,10 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     } else if below_min > 0 {
         actions.insert(0, Action::SetDesired { from: s.group.desired, to: s.group.min });
         Why::Grown
-    } else if census.in_group() > s.group.desired {
-        Why::ShrinkingByHand { excess: census.in_group() - s.group.desired }
+    } else if census.above(s.group.desired) > 0 {
+        Why::ShrinkingByHand { excess: census.above(s.group.desired) }
     } else {
-        let shrinkage = fewer(policy, s, &census, memory, &balance);
+        let shrinkage = fewer(policy, s, &census, memory, &balance, &drained);
         let (sizes, rest): (Vec<Action>, Vec<Action>) = shrinkage
             .actions
             .into_iter()
@@ -51,9 +52,10 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
         actions.extend(rest);
         shrinkage.why
     };
+    actions.extend(drained.action());
     let mut memory = remember(s, &census, memory, &actions);
     memory.suspects = repairs.suspects;
-    memory.boot_failures = census.boot_failures(&memory) + repairs.boots_failed;
+    memory.boot_failures = census.boot_failures(&memory).saturating_add(repairs.boots_failed);
     if repairs.boots_failed > 0 {
         memory.boot_failed_at = Some(s.now);
     }
@@ -107,9 +109,11 @@ fn remember(s: &Snapshot, census: &Census, before: &Memory, actions: &[Action]) 
             }
             Action::Retire { count, candidates } => {
                 leaving += count;
-                if candidates.iter().any(|victim| victim.decrement) {
+                let smaller = candidates.iter().filter(|victim| victim.decrement).count();
+                if smaller > 0 {
                     memory.scaled_in_at = Some(s.now);
-                    memory.desired = memory.desired.map(|d| d.saturating_sub(*count));
+                    let by = (*count).min(super::census::count(smaller));
+                    memory.desired = memory.desired.map(|d| d.saturating_sub(by));
                 }
                 candidates
             }

@@ -1,5 +1,5 @@
 //! What was begun: drains of ours go on to their end, or back if nothing irrevocable was done.
-use super::census::{Census, Standing, Unit};
+use super::census::{Census, Standing, Unit, total};
 use super::{Action, Because, Memory, OpId, Victim};
 
 /// Our drained machines, and what becomes of them. `wanted_slots`: how many free slots are missing;
@@ -13,9 +13,9 @@ pub(super) fn begun(census: &Census, memory: &Memory, mut wanted_slots: u32) -> 
         let because = op_known.map_or(Because::Surplus, |known| known.because);
         let wanted = wanted_slots > 0 && !doomed && because == Because::Surplus;
         if wanted {
-            let slots = unit.workers.iter().map(|worker| worker.slots).sum::<u32>().max(1);
+            let slots = total(unit.workers.iter().map(|worker| worker.slots)).max(1);
             wanted_slots = wanted_slots.saturating_sub(slots);
-            regained += slots;
+            regained = slots.saturating_add(regained);
             actions.push(Action::Undrain {
                 instance: unit.id.clone(),
                 workers: unit.workers.iter().map(|worker| worker.id.clone()).collect(),

@@ -25,14 +25,14 @@ impl Balance {
             .map_or(u32::MAX, |max| max.saturating_sub(s.demand.drift_running));
         let drift_over = s.demand.drift.saturating_sub(drift_room);
         let schedulable = s.demand.schedulable.saturating_sub(drift_over);
-        let busy = census.open_busy() + census.displaced();
+        let busy = census.open_busy().saturating_add(census.displaced());
         let queued = schedulable.div_ceil(policy.queued_runs_per_slot.max(1));
         let free = queued.max(policy.warm.at(s.now));
         let percent = policy.utilisation_percent.clamp(1, 100);
-        let wanted = (u64::from(busy + free) * 100).div_ceil(u64::from(percent));
+        let wanted = ((u64::from(busy) + u64::from(free)) * 100).div_ceil(u64::from(percent));
         let outstanding = s.group.desired.saturating_sub(census.in_group());
         let blocked = outstanding > 0 && s.group.launches_failed >= policy.launch_failures_max;
-        let coming = census.booting() + if blocked { 0 } else { outstanding };
+        let coming = census.booting().saturating_add(if blocked { 0 } else { outstanding });
         let slots = policy.slots_per_instance.max(1);
         Self {
             wanted: u32::try_from(wanted).unwrap_or(u32::MAX),
@@ -72,7 +72,7 @@ pub(super) fn more(
     blocked: bool,
 ) -> Growth {
     let desired = s.group.desired;
-    let excess = census.in_group().saturating_sub(desired);
+    let excess = census.above(desired);
     if excess > 0 {
         return Growth::none(Why::ShrinkingByHand { excess }, missing, Cause::ByHand, None);
     }

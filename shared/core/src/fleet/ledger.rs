@@ -45,7 +45,7 @@ pub struct Seen {
     /// Machines of the group that are launched or in service.
     pub machines_in_group: u32,
     pub machines_booting: u32,
-    /// Workers that are heard of.
+    /// Workers that are heard of, on those.
     pub workers_live: u32,
     pub slots_open: u32,
     pub slots_busy: u32,

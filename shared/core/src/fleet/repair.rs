@@ -13,7 +13,8 @@ pub(super) struct Repairs {
     pub(super) boots_failed: u32,
 }
 
-/// Broken machines that looked broken before are ended, as many as the blast radius lets.
+/// Broken machines that looked broken before are ended, as many as the blast radius lets. One on
+/// which nobody is seen stays while somebody is there of whom nobody knows where.
 pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Memory) -> Repairs {
     let failures = census.boot_failures(memory);
     let replaces = failures < policy.boot_failures_max;
@@ -23,7 +24,9 @@ pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Me
         suspects: BTreeMap::new(),
         boots_failed: 0,
     };
-    let limit = (count(census.units.len()) * policy.abnormal_percent / 100).max(1);
+    let share = u64::from(count(census.units.len())) * u64::from(policy.abnormal_percent) / 100;
+    // Above the group's size nothing takes the place of what goes.
+    let mut above = census.above(s.group.desired);
     for unit in &census.units {
         let because = match unit.standing {
             Standing::Overdue => Because::BootFailed,
@@ -36,17 +39,23 @@ pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Me
         if memory.kept && since.is_none() {
             continue;
         }
-        if because == Because::BootFailed && !replaces {
+        if census.nameless && unit.workers.is_empty() {
             continue;
         }
-        if count(repairs.actions.len()) >= limit {
+        if because == Because::BootFailed && !replaces && above == 0 {
+            continue;
+        }
+        if u64::from(count(repairs.actions.len())) >= share.max(1) {
             repairs.alarms.insert(Alarm::BlastRadius);
             continue;
         }
         // A call that timed out may have taken effect: the same op, so it is the same removal.
-        let known = memory.ops.get(unit.id).map(|op| op.id.clone());
-        let op = known.unwrap_or_else(|| OpId::of(unit.id, s.now));
-        repairs.boots_failed += u32::from(because == Because::BootFailed);
+        let known = memory.ops.get(unit.id);
+        // Tried again, it failed once all the same.
+        let first = known.is_none_or(|op| op.because != Because::BootFailed);
+        repairs.boots_failed += u32::from(because == Because::BootFailed && first);
+        above = above.saturating_sub(1);
+        let op = known.map_or_else(|| OpId::of(unit.id, s.now), |op| op.id.clone());
         repairs.actions.push(Action::End { victim: victim(unit, op, false, because) });
     }
     if !replaces && census.of(&Standing::Overdue).next().is_some() {

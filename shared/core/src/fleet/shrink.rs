@@ -2,7 +2,7 @@
 use super::census::{Census, Standing, Unit, count};
 use super::finish::victim;
 use super::grow::Balance;
-use super::{Action, Because, Memory, OpId, Policy, Snapshot, Why};
+use super::{Action, Because, Memory, OpId, Policy, Snapshot, Victim, Why};
 
 /// More candidates than have to go: a claim may come before a drain.
 const SPARES_MAX: usize = 10;
@@ -10,11 +10,20 @@ const SPARES_MAX: usize = 10;
 /// Somebody else made the group smaller than what is there. What is above takes no more runs and
 /// goes without making it smaller still: idle machines now, busy ones when their runs have ended.
 pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
-    let mut excess = census.in_group().saturating_sub(s.group.desired);
-    // Those that already drain are on their way.
-    let drains =
-        |u: &&Unit<'_>| matches!(u.standing, Standing::Occupied { .. } | Standing::Drained { .. });
-    excess = excess.saturating_sub(count(census.units.iter().filter(drains).count()));
+    // What drains, is broken or is to be left goes anyway; what boots may go when it has come up.
+    let goes = |u: &&Unit<'_>| {
+        matches!(
+            u.standing,
+            Standing::Occupied { .. }
+                | Standing::Drained { .. }
+                | Standing::Warned { .. }
+                | Standing::Overdue
+                | Standing::Lost
+                | Standing::Booting
+        )
+    };
+    let going = count(census.units.iter().filter(goes).count());
+    let excess = census.above(s.group.desired).saturating_sub(going);
     let mut open: Vec<&Unit<'_>> =
         census.units.iter().filter(|u| matches!(u.standing, Standing::Open { .. })).collect();
     open.sort_by_key(|u| (busy(u), u.template, u.launched_at, u.id));
@@ -48,6 +57,42 @@ pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
         .collect()
 }
 
+/// What somebody else drained, once it is idle: it holds a place in the group and takes no runs, so
+/// it goes whatever waits, though no more of it than a step.
+pub(super) fn drained(policy: &Policy, s: &Snapshot, census: &Census) -> Drained {
+    let theirs = |u: &&Unit<'_>| u.standing == Standing::Drained { ours: None, doomed: false };
+    let ours = |u: &&Unit<'_>| match &u.standing {
+        Standing::Occupied { ours } | Standing::Drained { ours, .. } => ours.is_some(),
+        _ => false,
+    };
+    let mut units: Vec<&Unit<'_>> = census.units.iter().filter(theirs).collect();
+    units.sort_by_key(|u| (u.template, u.launched_at, u.id));
+    units.truncate(usize::try_from(policy.step_down_max.max(1)).unwrap_or(usize::MAX));
+    let ours = count(census.units.iter().filter(ours).count());
+    let mut above = census.above(s.group.desired).saturating_sub(ours);
+    let mut room = s.group.desired.saturating_sub(s.group.min);
+    let victims = units.into_iter().map(|unit| {
+        let decrement = above == 0 && room > 0;
+        above = above.saturating_sub(1);
+        room -= u32::from(decrement);
+        victim(unit, OpId::of(unit.id, s.now), decrement, Because::Drained)
+    });
+    Drained { victims: victims.collect(), room }
+}
+
+pub(super) struct Drained {
+    victims: Vec<Victim>,
+    /// By how much the group may still get smaller.
+    room: u32,
+}
+
+impl Drained {
+    pub(super) fn action(self) -> Option<Action> {
+        let count = count(self.victims.len());
+        (count > 0).then_some(Action::Retire { count, candidates: self.victims })
+    }
+}
+
 fn busy(unit: &Unit<'_>) -> u32 {
     match unit.standing {
         Standing::Open { busy, .. } => busy,
@@ -66,10 +111,11 @@ pub(super) fn fewer(
     census: &Census,
     memory: &Memory,
     balance: &Balance,
+    drained: &Drained,
 ) -> Shrinkage {
     let hold = |why| Shrinkage { actions: vec![], why };
     let booting = census.booting();
-    let Some(surplus) = surplus(policy, s, census, balance) else {
+    let Some(surplus) = surplus(policy, s, balance) else {
         return hold(Why::RightSized { booting });
     };
     if balance.schedulable > 0 {
@@ -81,9 +127,12 @@ pub(super) fn fewer(
         let actions = vec![Action::SetDesired { from: s.group.desired, to }];
         return Shrinkage { actions, why: Why::Shrunk };
     }
-    let room = s.group.desired.saturating_sub(s.group.min);
-    if room == 0 {
+    if drained.room == 0 {
         return hold(Why::AtMin);
+    }
+    let step = policy.step_down_max.max(1).saturating_sub(count(drained.victims.len()));
+    if step == 0 {
+        return hold(Why::Shrunk);
     }
     let cooling = memory
         .scaled_in_at
@@ -96,52 +145,41 @@ pub(super) fn fewer(
     if eligible.is_empty() {
         return hold(Why::NoneIdleLongEnough);
     }
-    let limit = surplus.min(room).min(policy.step_down_max.max(1));
+    let limit = surplus.min(drained.room).min(step);
     let count = limit.min(count(eligible.len()));
     eligible.truncate(usize::try_from(count).unwrap_or(usize::MAX).saturating_add(SPARES_MAX));
     let candidates = eligible
         .into_iter()
-        .map(|(unit, because)| victim(unit, OpId::of(unit.id, s.now), true, because))
+        .map(|unit| victim(unit, OpId::of(unit.id, s.now), true, Because::Surplus))
         .collect();
     Shrinkage { actions: vec![Action::Retire { count, candidates }], why: Why::Shrunk }
 }
 
 /// Machines that could go without anything wanted missing; None: none could.
-fn surplus(policy: &Policy, s: &Snapshot, census: &Census, balance: &Balance) -> Option<u32> {
+fn surplus(policy: &Policy, s: &Snapshot, balance: &Balance) -> Option<u32> {
     let slots = policy.slots_per_instance.max(1);
     let spare = balance.supply.saturating_sub(balance.wanted) / slots;
-    let drained = census.of(&Standing::Drained { ours: None, doomed: false }).count();
     let blocked = if balance.blocked { balance.outstanding } else { 0 };
-    let surplus = spare + count(drained) + blocked;
+    let surplus = spare.saturating_add(blocked);
     (surplus > 0 && s.group.desired > 0).then_some(surplus)
 }
 
-/// What may go, in order: drained by somebody, older launch template, older machine.
+/// What may go, in order: older launch template, older machine.
 fn eligible<'a>(
     policy: &Policy,
     s: &Snapshot,
     census: &'a Census<'a>,
     raised_by_hand: bool,
-) -> Vec<(&'a Unit<'a>, Because)> {
-    let mut eligible: Vec<(&Unit<'_>, Because)> = census
-        .units
-        .iter()
-        .filter_map(|unit| {
-            let because = match &unit.standing {
-                Standing::Drained { ours: None, .. } => Because::Drained,
-                Standing::Open { idle_since: Some(since), .. }
-                    if s.now.since_ms(*since) >= policy.idle_delay_ms =>
-                {
-                    Because::Surplus
-                }
-                // More was asked for by hand than we ever wanted: it need not come up first.
-                Standing::Booting if raised_by_hand => Because::Surplus,
-                _ => return None,
-            };
-            Some((unit, because))
-        })
-        .collect();
-    let rank = |because: &Because| u8::from(*because != Because::Drained);
-    eligible.sort_by_key(|(u, because)| (rank(because), u.template, u.launched_at, u.id));
+) -> Vec<&'a Unit<'a>> {
+    let may = |unit: &&Unit<'_>| match &unit.standing {
+        Standing::Open { idle_since: Some(since), .. } => {
+            s.now.since_ms(*since) >= policy.idle_delay_ms
+        }
+        // More was asked for by hand than we ever wanted: it need not come up first.
+        Standing::Booting => raised_by_hand && !census.nameless,
+        _ => false,
+    };
+    let mut eligible: Vec<&Unit<'_>> = census.units.iter().filter(may).collect();
+    eligible.sort_by_key(|u| (u.template, u.launched_at, u.id));
     eligible
 }

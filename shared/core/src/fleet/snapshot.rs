@@ -91,8 +91,12 @@ pub struct SeenWorker {
 #[serde(rename_all = "snake_case")]
 pub enum Whereabouts {
     On(InstanceId),
-    /// It names another group: somebody set it up wrongly.
-    OtherGroup(String),
+    /// It names another group: somebody set it up wrongly. Where it says on which machine it is, that
+    /// machine is its own all the same.
+    OtherGroup {
+        group: String,
+        instance: Option<InstanceId>,
+    },
     /// It names none, or what it says can't be read.
     Unknown,
 }

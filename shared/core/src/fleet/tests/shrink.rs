@@ -1,6 +1,6 @@
 //! Scale-down: 11 to 19; the group's size changed by others: 26, 28, 36.
 use super::pool::{Expected, Machine, Pool, does, grows, holds, min, ours};
-use crate::fleet::{Action, Alarm, Because, Op, OpId, Place, Whereabouts, Why};
+use crate::fleet::{Action, Alarm, Because, Draining, Op, OpId, Place, Whereabouts, Why};
 
 /// Rule: older launch template first, then the older machine.
 #[test]
@@ -122,6 +122,18 @@ fn s19_a_worker_without_a_machine() {
     pool.expect(alarmed(holds(Why::NoneIdleLongEnough)));
     // The machine boots for all we know, and that is one slot: its worker is no second.
     pool.queued(3).expect(alarmed(grows(2, 3)));
+    // Which machine it is on nobody knows: it may be any on which nobody is seen.
+    for (busy, drained, goes) in [(1, false, false), (0, false, false), (0, true, true)] {
+        let pool = Pool::desired(1).machine(|m| {
+            m.workers[0].on = Whereabouts::Unknown;
+            m.workers[0].busy = busy;
+            m.workers[0].draining = drained.then_some(Draining::Theirs);
+        });
+        let pool = pool.later(min(1));
+        let end = Action::End { victim: pool.victim(1, false, Because::BootFailed) };
+        let actions = if goes { vec![end] } else { vec![] };
+        pool.expect(alarmed(does(actions, Why::RightSized { booting: 0 })));
+    }
 }
 
 /// Rule: what somebody asked for beyond our own number goes by name, booting machines included,
@@ -132,6 +144,13 @@ fn s26_the_number_was_raised_by_hand() {
     let pool = pool.busy(2).idle(3, 15).unregistered(25, 2);
     let candidates: Vec<usize> = (3..=17).collect();
     pool.expect(does(vec![pool.retire(5, &candidates)], Why::Shrunk));
+    // One that does not say where it is may be on any of those that boot.
+    let mut pool = pool;
+    let mut nameless = pool.snapshot.workers[0].clone();
+    (nameless.id, nameless.on) = ("w-x".into(), Whereabouts::Unknown);
+    pool.snapshot.workers.push(nameless);
+    let alarm = Alarm::Unidentified { worker: "w-x".into() };
+    pool.expect(does(vec![pool.retire(3, &[3, 4, 5])], Why::Shrunk).alarm(alarm));
 }
 
 /// Rule: the group's minimum holds whatever the queue; above its maximum machines take no more and
@@ -165,6 +184,15 @@ fn s36_an_operator_says_none() {
         (1..=6).map(|n| Action::Drain { victim: pool.victim(n, false, Because::AboveDesired) });
     let drains: Vec<Action> = drains.collect();
     pool.expect(does(drains.clone(), Why::ShrinkingByHand { excess: 6 }));
+    // What is broken or boots goes before anybody who works; that boots fail replaces nothing here.
+    let broken = Pool::desired(2).busy(2).unregistered(1, 11).unregistered(1, 2);
+    let broken = broken.remembers(|m| {
+        m.boot_failures = 3;
+        m.suspects.insert("i-3".into(), super::pool::NOON);
+    });
+    let end = Action::End { victim: broken.victim(3, false, Because::BootFailed) };
+    let expected = does(vec![end], Why::ShrinkingByHand { excess: 2 });
+    broken.expect(expected.alarm(Alarm::BootsFail));
     let stays = does(drains, Why::ShrinkingByHand { excess: 6 });
     pool.queued(2).expect(stays.unmet(2, crate::fleet::Cause::ByHand));
 }

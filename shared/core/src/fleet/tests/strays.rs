@@ -1,7 +1,7 @@
 //! Invalid states, strays, leaks: 20 to 27; Spot: 37 to 39; a blind control plane: 40.
 use super::pool::{Pool, does, grows, holds, min};
 use crate::fleet::{
-    Action, Alarm, Because, Draining, Lease, Notice, OpId, Place, Whereabouts, Why,
+    Action, Alarm, Because, Cause, Draining, Lease, Notice, OpId, Place, Whereabouts, Why,
 };
 use crate::time::{SECOND_MS, UnixMs};
 
@@ -15,8 +15,28 @@ fn s20_an_operator_drained_a_busy_worker() {
     pool.expect(holds(Why::RightSized { booting: 0 }));
     pool.snapshot.workers[0].busy = 0;
     let victim = pool.victim(1, true, Because::Drained);
-    let retire = Action::Retire { count: 1, candidates: vec![victim] };
-    pool.expect(does(vec![retire], Why::Shrunk));
+    let retire = |victim| Action::Retire { count: 1, candidates: vec![victim] };
+    let right = || Why::RightSized { booting: 0 };
+    pool.expect(does(vec![retire(victim)], right()));
+    // Whatever waits, it holds a place in the group and takes no run: it goes.
+    let theirs = |m: &mut super::pool::Machine| m.drains(Draining::Theirs);
+    let pressed = Pool::desired(2).busy(1).machine(theirs).queued(2);
+    let more = Action::SetDesired { from: 2, to: 4 };
+    let goes = retire(pressed.victim(2, true, Because::Drained));
+    pressed.expect(does(vec![more, goes.clone()], Why::Grown));
+    let full = does(vec![goes], Why::AtMax).unmet(2, Cause::Max).alarm(Alarm::QueueAtMax);
+    pressed.group(|g| g.max = 2).expect(full);
+    // The minimum stays, and a number that somebody lowered is not lowered once more.
+    let least = Pool::desired(1).group(|g| g.min = 1).machine(theirs);
+    let replaced = retire(least.victim(1, false, Because::Drained));
+    least.expect(does(vec![replaced], right()));
+    let lowered = Pool::desired(0).machine(theirs);
+    let goes = retire(lowered.victim(1, false, Because::Drained));
+    lowered.expect(does(vec![goes], Why::ShrinkingByHand { excess: 1 }));
+    // Not more of them in one tick than may go at all.
+    let many = Pool::desired(7).machines(7, theirs);
+    let victims = (1..=5).map(|n| many.victim(n, true, Because::Drained)).collect();
+    many.expect(does(vec![Action::Retire { count: 5, candidates: victims }], right()));
 }
 
 /// Rule: silent with a run is at work for all we know; void, or silent without one beyond the
@@ -64,9 +84,20 @@ fn s23_a_worker_of_another_group() {
     let mut pool = pool;
     let mut stranger = pool.snapshot.workers[0].clone();
     stranger.id = "w-x".into();
-    stranger.on = Whereabouts::OtherGroup("elsewhere".into());
+    stranger.on =
+        Whereabouts::OtherGroup { group: "elsewhere".into(), instance: Some("i-x".into()) };
     pool.snapshot.workers.push(stranger);
     pool.expect(grows(1, 3).alarm(Alarm::OtherGroup { worker: "w-x".into() }));
+    // On a machine of ours it only has the name wrong: that machine did come up.
+    let wrong = Pool::desired(1).busy(1);
+    let mut wrong = wrong.later(min(1));
+    let group = "elsewhere".to_owned();
+    wrong.snapshot.workers[0].on = Whereabouts::OtherGroup { group, instance: Some("i-1".into()) };
+    let alarm = Alarm::OtherGroup { worker: "w-1".into() };
+    for _ in 0..3 {
+        wrong.expect(holds(Why::RightSized { booting: 0 }).alarm(alarm.clone()));
+        wrong = wrong.later(min(1));
+    }
 }
 
 /// Rule: a tagged machine outside of any group is ended at the second look, unless it has a run.
@@ -127,6 +158,18 @@ fn s27_the_store_says_nobody_is_there() {
     });
     fewer.snapshot.group.min = 3;
     fewer.expect(holds(Why::AtMin));
+    // Their records stay behind and lapse some minutes after them: nobody fell silent then.
+    let mut left = Pool::desired(5).idle(10, 2).group(|g| g.min = 5);
+    for seen in &mut left.snapshot.instances[5..] {
+        seen.place = Place::Leaving;
+    }
+    let mut left = left.later(min(1));
+    left.snapshot.instances.truncate(5);
+    let mut left = left.later(min(1));
+    for worker in &mut left.snapshot.workers[5..] {
+        worker.lease = Lease::Lapsed { for_ms: 1 };
+    }
+    left.expect(holds(Why::AtMin));
 }
 
 /// Rule: a machine that Spot takes has two minutes: it takes no more runs, and a slot for what it has
