@@ -6,6 +6,7 @@ mod stories {
     mod crash;
     mod crew;
     mod hooks;
+    mod many;
     mod protocol;
     mod scaling;
     mod simulation;

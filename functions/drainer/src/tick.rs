@@ -1,8 +1,9 @@
 //! The tick looks at every machine that it sees waiting: a message is only faster (rule C5).
 use crate::Deps;
 use crate::look::{Looked, look};
+use futures_util::future::join_all;
 use std::collections::BTreeSet;
-use windlass_core::drain::DrainRecord;
+use windlass_core::drain::{DrainRecord, Notice};
 use windlass_core::id::InstanceId;
 use windlass_core::keys;
 use windlass_core::time::MINUTE_MS;
@@ -14,6 +15,10 @@ const KEPT_MS: u64 = 24 * 60 * MINUTE_MS;
 /// Old records are looked for this often.
 const SWEEP_MINUTES: u64 = 60;
 
+/// Machines that are looked at side by side: a refresh of a large group lets many wait at once, and
+/// one that is reached too late loses its run.
+const AT_ONCE: usize = 16;
+
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -23,6 +28,26 @@ pub struct Report {
     pub stuck: u32,
     /// Machines that could not be looked at.
     pub failed: u32,
+}
+
+impl Report {
+    fn count(&mut self, notice: &Notice, looked: Result<Looked, Fault>) {
+        self.waiting += 1;
+        match looked {
+            Ok(Looked::Completed) => self.completed += 1,
+            Ok(Looked::Stuck) => self.stuck += 1,
+            Ok(Looked::Over | Looked::Waits) => {}
+            Err(fault) => {
+                let (instance, error) = (&notice.instance, fault.chain());
+                if fault.is_retryable() {
+                    tracing::warn!(%instance, error, "it could not be looked at");
+                } else {
+                    tracing::error!(%instance, error, count.Attention = 1, "it can't be looked at");
+                }
+                self.failed += 1;
+            }
+        }
+    }
 }
 
 /// # Errors
@@ -40,24 +65,13 @@ pub async fn tick(deps: &Deps) -> Result<Report, Fault> {
                 continue;
             }
         };
-        for notice in notices {
-            report.waiting += 1;
-            match look(deps, &notice, true).await {
-                Ok(Looked::Completed) => report.completed += 1,
-                Ok(Looked::Stuck) => report.stuck += 1,
-                Ok(Looked::Over | Looked::Waits) => {}
-                Err(fault) => {
-                    let (instance, error) = (&notice.instance, fault.chain());
-                    if fault.is_retryable() {
-                        tracing::warn!(%instance, error, "it could not be looked at");
-                    } else {
-                        tracing::error!(%instance, error, count.Attention = 1, "it can't be looked at");
-                    }
-                    report.failed += 1;
-                }
+        for some in notices.chunks(AT_ONCE) {
+            let looked = join_all(some.iter().map(|notice| look(deps, notice, true))).await;
+            for (notice, looked) in some.iter().zip(looked) {
+                report.count(notice, looked);
             }
-            waiting.insert(notice.instance);
         }
+        waiting.extend(notices.into_iter().map(|notice| notice.instance));
     }
     if outcome.is_ok() && deps.clock.now().minute().is_multiple_of(SWEEP_MINUTES) {
         sweep(deps, &waiting).await?;

@@ -37,6 +37,29 @@ async fn c2_a_drain_whose_tick_died() {
     assert_eq!(world.gone().len(), 1);
 }
 
+/// Rules C1 and C4: a worker that registers and takes a run while a hook finds nobody is drained by
+/// the very swap that would have fenced it off.
+#[tokio::test]
+async fn c3_a_worker_registers_while_a_hook_finds_nobody() {
+    let world = World::new();
+    world.fleet.change(|group| group.desired = 1);
+    world.fleet.settle();
+    let (machine, message) = leaving(&world);
+    let (crew, there) = (world.crew.clone(), machine.clone());
+    world.faults.replan(move |_, name| {
+        if name.starts_with("pool.close") && crew.record(&there).is_none() {
+            assert!(crew.register(&there, 1) && crew.claim(&there));
+        }
+        None
+    });
+    world.deliver(&message).await;
+    world.nobody_busy_ended();
+    world.crew.finish(&machine);
+    assert!(!world.crew.claim(&machine), "no second run");
+    world.drains().await.expect("drained");
+    assert_eq!(world.gone(), [machine]);
+}
+
 /// Rule C5: a lost message loses nothing; the tick sees who waits, and puts busy machines off.
 #[tokio::test]
 async fn c4_the_message_is_lost() {
@@ -102,6 +125,11 @@ async fn c7_an_operators_drain_stays() {
         world.pass(min(1));
         world.settle();
     }
+    // Idle, it goes; that runs wait brings another, and not this one back.
+    world.crew.finish(&machine);
+    world.tick().await;
+    world.drains().await.expect("drained");
+    assert!(world.gone().contains(&machine));
     assert_eq!(world.calls("pool.undrain"), 0);
 }
 

@@ -163,7 +163,7 @@ impl World {
         let never = Faults::none();
         Arc::new(Faulty::new(port.clone(), if faulty { &self.faults } else { &never }))
     }
-    fn drainer(&self, faulty: bool) -> drainer::Deps {
+    pub(crate) fn drainer(&self, faulty: bool) -> drainer::Deps {
         drainer::Deps {
             docs: self.wrap(faulty, &self.docs),
             write_ids: self.write_ids.clone(),

@@ -83,7 +83,7 @@ fn s23_a_worker_of_another_group() {
     let pool = Pool::desired(1).busy(1).queued(2);
     let mut pool = pool;
     let mut stranger = pool.snapshot.workers[0].clone();
-    stranger.id = "w-x".into();
+    (stranger.id, stranger.busy) = ("w-x".into(), 0);
     stranger.on =
         Whereabouts::OtherGroup { group: "elsewhere".into(), instance: Some("i-x".into()) };
     pool.snapshot.workers.push(stranger);
