@@ -2,6 +2,7 @@
 #[cfg(feature = "aws")]
 mod agent;
 mod bench;
+mod browser;
 mod client;
 mod commands;
 mod demo;

@@ -107,7 +107,8 @@ impl Key {
     }
 }
 
-fn cache_folder(env: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+/// Where this user's files lie that may be gone at any time.
+pub(crate) fn cache_folder(env: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if cfg!(target_os = "macos") {
         return Some(absolute("HOME")?.join("Library/Caches/windlass"));

@@ -21,8 +21,8 @@ struct Login {
 pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
     let link: LoginLink = context.client.post("/login-links", &serde_json::json!({}))?;
     let login = Login { url: context.client.url(&link.path), expires_at: link.expires_at };
-    if args.open {
-        crate::up::open_browser(&login.url);
+    if args.open && !crate::browser::open(&login.url) {
+        context.out.remark("No browser could be opened; follow the link.");
     }
     context.show(&login, |_| format!("{}\nIt works once, within a minute.\n", login.url))
 }

@@ -93,8 +93,8 @@ async fn serve(global: &Global, config: Config, open: bool) -> Outcome {
         true => greeting_json(&server, &link),
         false => greeting(&server, &link),
     });
-    if open {
-        open_browser(&link);
+    if open && !crate::browser::open(&link) {
+        tell("windlass: no browser could be opened; follow the link\n");
     }
     signals.next().await;
     tell("windlass: finishing what runs; Ctrl-C again stops at once (running applies go on)\n");
@@ -141,16 +141,6 @@ fn greeting_json(server: &Server, link: &str) -> String {
         "notices": server.notices,
     });
     format!("{document}\n")
-}
-
-pub(crate) fn open_browser(link: &str) {
-    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let mut command = std::process::Command::new(program);
-    command.arg(link).stdin(std::process::Stdio::null());
-    let started = command.stdout(std::process::Stdio::null()).spawn();
-    if started.is_err() {
-        tell("windlass: no browser could be opened; follow the link\n");
-    }
 }
 
 /// For whoever asked; a closed stdout is no failure of the server.
