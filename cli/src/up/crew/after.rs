@@ -68,9 +68,12 @@ impl Aftermath {
         Ok(orphans)
     }
 
-    /// Jobs that somebody claimed and that have no result, by worker: whatever its record says by
-    /// now. A process that took a dead one's name has registered anew, and its record forgot.
-    pub(super) async fn claimed(&self) -> Result<BTreeMap<InstanceId, Vec<Orphan>>, Fault> {
+    /// Jobs of the pool that somebody claimed and that have no result, by worker: whatever its record
+    /// says by now. A process that took a dead one's name has registered anew, and its record forgot.
+    pub(super) async fn claimed(
+        &self,
+        pool: &PoolId,
+    ) -> Result<BTreeMap<InstanceId, Vec<Orphan>>, Fault> {
         let docs = &*self.deps.docs;
         let mut claimed: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut after: Option<String> = None;
@@ -81,7 +84,7 @@ impl Aftermath {
                 let head = cas::load::<StackHead>(docs, &keys::head(&stack)).await?;
                 let head = head.map(|head| head.value);
                 for job in head.iter().flat_map(StackHead::open).filter_map(Run::job) {
-                    let Some((worker, group)) = holder(docs, &job).await? else { continue };
+                    let Some((worker, group)) = holder(docs, pool, &job).await? else { continue };
                     let orphan = Orphan { job, stack: stack.clone(), group };
                     claimed.entry(worker).or_default().push(orphan);
                 }
@@ -149,13 +152,17 @@ async fn busy(docs: &dyn Docs, summary: &str) -> Result<Option<StackId>, Fault> 
         .map(|summary| summary.stack))
 }
 
-/// Who claimed the job, as long as it has no result.
+/// Who of the pool claimed the job, as long as it has no result.
 async fn holder(
     docs: &dyn Docs,
+    pool: &PoolId,
     job: &JobId,
 ) -> Result<Option<(InstanceId, Option<ProcessGroup>)>, Fault> {
     let claim = cas::load::<Claim>(docs, &keys::job_claim(job)).await?.map(|claim| claim.value);
-    let Some(Claim::Held { worker, group, .. }) = claim else { return Ok(None) };
+    let Some(Claim::Held { pool: of, worker, group, .. }) = claim else { return Ok(None) };
+    if of != *pool {
+        return Ok(None);
+    }
     let result = cas::load::<JobResult>(docs, &keys::job_result(job)).await?;
     Ok(result.is_none().then_some((worker, group)))
 }

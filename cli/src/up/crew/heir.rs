@@ -5,7 +5,9 @@
 use super::Crew;
 use super::after::Orphan;
 use crate::up::folder::Layout;
+use std::fs::File;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -24,17 +26,27 @@ const FOLDER_PATIENCE: Duration = Duration::from_secs(15);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The folders of one worker.
-struct Estate {
+pub(super) struct Estate {
     /// Results that were not delivered.
     spool: PathBuf,
     /// Runs whose logs are not stored to their end.
     runs: PathBuf,
+    /// Held by its process.
+    lock: PathBuf,
 }
 
 impl Estate {
-    fn of(layout: &Layout, name: &InstanceId) -> Self {
+    pub(super) fn of(layout: &Layout, name: &InstanceId) -> Self {
         let own = layout.work().join(name.as_str());
-        Self { spool: own.join("spool"), runs: own.join("runs") }
+        Self { spool: own.join("spool"), runs: own.join("runs"), lock: own.join("lock") }
+    }
+
+    /// A process of this worker lives. One that can't be looked for is taken for alive.
+    pub(super) fn inhabited(&self) -> bool {
+        match File::open(&self.lock) {
+            Ok(lock) => lock.try_lock().is_err(),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
     }
 }
 

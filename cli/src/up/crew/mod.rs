@@ -14,7 +14,6 @@ use crate::up::folder::Layout;
 use adapter_socket::Authority;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -80,10 +79,7 @@ impl Crew {
     /// Takes note of what an earlier server left, then keeps `count` workers running.
     pub(crate) async fn start(&self, count: usize) {
         let known = self.shared.roster.all();
-        let mut claimed = match known.is_empty() {
-            true => BTreeMap::new(),
-            false => heir::surely(|| self.shared.aftermath.claimed()).await,
-        };
+        let mut claimed = heir::surely(|| self.shared.aftermath.claimed(&self.shared.pool)).await;
         for (name, fate) in known {
             let claimed = claimed.remove(&name).unwrap_or_default();
             match fate {
@@ -91,9 +87,18 @@ impl Crew {
                     let cause = format!("worker {name} ended while the server was away");
                     self.died(name, cause, claimed);
                 }
-                WorkerFate::Alive(process) => self.adopt(name, process),
+                WorkerFate::Alive(process) => {
+                    self.adopt(name, move || proc::group_gone(&process), claimed);
+                }
                 WorkerFate::Gone { cause } => self.died(name, cause, claimed),
             }
+        }
+        // The list may have been lost. Who has a claim and is not on it is watched all the same: a
+        // worker holds its folder as long as it lives.
+        for (name, claimed) in claimed {
+            self.shared.roster.hold(&name);
+            let estate = heir::Estate::of(&self.shared.layout, &name);
+            self.adopt(name, move || !estate.inhabited(), claimed);
         }
         // So that names are free again, where nothing keeps them.
         self.settled_within(SETTLE_FIRST).await;
@@ -121,17 +126,22 @@ impl Crew {
 
     /// A worker that outlived its server keeps its job, and goes when that is done, because its
     /// standard input has ended; a child of ours does the next one.
-    fn adopt(&self, name: InstanceId, process: ProcessGroup) {
-        tracing::info!(worker = %name, "a worker of an earlier server still runs");
+    fn adopt(
+        &self,
+        name: InstanceId,
+        gone: impl Fn() -> bool + Send + 'static,
+        claimed: Vec<Orphan>,
+    ) {
+        tracing::info!(worker = %name, "a worker of an earlier server may still run");
         self.shared.alive.send_modify(|alive| *alive += 1);
         let crew = self.clone();
         tokio::spawn(async move {
-            while !proc::group_gone(&process) {
+            while !gone() {
                 tokio::time::sleep(ADOPTED_LOOK).await;
             }
             crew.shared.alive.send_modify(|alive| *alive -= 1);
             let cause = format!("worker {name}, started by an earlier server, has ended");
-            crew.died(name, cause, Vec::new());
+            crew.died(name, cause, claimed);
         });
     }
 
