@@ -52,7 +52,7 @@ pub use environment::Env;
 pub use mask::{MASK, Masks};
 pub use outputs::{OutputValue, Values};
 pub use script::tool::PLAN_FILE;
-pub use state::{Bucket, OVERRIDE_FILE, StateHome};
+pub use state::{Bucket, OVERRIDE_FILE, StateHome, kept_state};
 
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};

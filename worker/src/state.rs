@@ -50,6 +50,17 @@ pub(crate) struct TooOld {
     path: String,
 }
 
+/// Where the tool's local backend keeps the state of a workspace, below the folder of all states.
+#[must_use]
+pub fn kept_state(states: &Path, stack: &StackId, workspace: &str) -> PathBuf {
+    let own = states.join(&stack.0);
+    let folder = match workspace {
+        "" | "default" => own,
+        other => own.join("workspaces").join(other),
+    };
+    folder.join("terraform.tfstate")
+}
+
 impl StateHome {
     /// Refuses a tool that could not lock a state there.
     pub(crate) fn check(&self, tool: &Found) -> Result<(), TooOld> {
@@ -72,13 +83,7 @@ impl StateHome {
     pub(crate) fn kept(&self, stack: &StackId, workspace: &str) -> Kept {
         match (self, workspace) {
             (StateHome::S3(_), _) => Kept::Object(keys::workspace_state(stack, workspace)),
-            (StateHome::Folder(folder), "" | "default") => {
-                Kept::File(folder.join(&stack.0).join("terraform.tfstate"))
-            }
-            (StateHome::Folder(folder), other) => {
-                let workspaces = folder.join(&stack.0).join("workspaces");
-                Kept::File(workspaces.join(other).join("terraform.tfstate"))
-            }
+            (StateHome::Folder(folder), _) => Kept::File(kept_state(folder, stack, workspace)),
         }
     }
 

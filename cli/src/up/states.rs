@@ -17,8 +17,8 @@ impl StateFolder {
 
 #[async_trait]
 impl StateStore for StateFolder {
-    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
-        let path = self.0.join(stack.as_str()).join("terraform.tfstate");
+    async fn pull(&self, stack: &StackId, workspace: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let path = windlass_worker::kept_state(&self.0, stack, workspace);
         match tokio::fs::read(&path).await {
             Ok(body) => Ok(Some(body)),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -35,9 +35,16 @@ mod tests {
     async fn a_state_is_read_as_it_is() {
         let temp = tempfile::tempdir().unwrap();
         let store = StateFolder::new(temp.path().to_owned());
-        assert_eq!(store.pull(&"net".into()).await.unwrap(), None);
-        std::fs::create_dir(temp.path().join("net")).unwrap();
+        let pull = async |workspace: &str| store.pull(&"net".into(), workspace).await.unwrap();
+        assert_eq!(pull("default").await, None);
+        std::fs::create_dir_all(temp.path().join("net/workspaces/prod")).unwrap();
         std::fs::write(temp.path().join("net/terraform.tfstate"), "{}").unwrap();
-        assert_eq!(store.pull(&"net".into()).await.unwrap(), Some(b"{}".to_vec()));
+        let prod = temp.path().join("net/workspaces/prod/terraform.tfstate");
+        std::fs::write(prod, "{\"prod\": 1}").unwrap();
+        let table = [("", "{}"), ("default", "{}"), ("prod", "{\"prod\": 1}")];
+        for (workspace, expect) in table {
+            assert_eq!(pull(workspace).await, Some(expect.into()), "{workspace}");
+        }
+        assert_eq!(pull("dev").await, None);
     }
 }

@@ -74,7 +74,7 @@ pub struct Deps {
 #[async_trait]
 pub trait StateStore: Send + Sync {
     /// None when the stack has none (yet), or keeps its own elsewhere.
-    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault>;
+    async fn pull(&self, stack: &StackId, workspace: &str) -> Result<Option<Vec<u8>>, Fault>;
 }
 
 /// State files that are blobs, where Terraform itself writes them: its S3 backend's objects.
@@ -82,8 +82,8 @@ pub struct BlobStates(pub Arc<dyn Blobs>);
 
 #[async_trait]
 impl StateStore for BlobStates {
-    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
-        self.0.get(&keys::state(stack)).await
+    async fn pull(&self, stack: &StackId, workspace: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.0.get(&keys::workspace_state(stack, workspace)).await
     }
 }
 

@@ -341,8 +341,14 @@ pub(crate) async fn state_part(
         let why = format!("{slug} keeps its state in a backend of its own");
         return Err(Error::Refused(why));
     }
-    let state = app.deps.state.pull(&head.stack).await?;
-    let state = state.ok_or_else(|| Error::NotFound(format!("{slug} has no state yet")))?;
+    let workspace = head.defined.def().map_or("default", |def| def.workspace.as_str());
+    let state = app.deps.state.pull(&head.stack, workspace).await?;
+    let state = state.ok_or_else(|| {
+        Error::NotFound(match workspace {
+            "" | "default" => format!("{slug} has no state yet"),
+            other => format!("{slug} has no state in its workspace {other} yet"),
+        })
+    })?;
     let text = String::from_utf8(state)
         .map_err(|_| Fault::poison(format!("the state of {slug} is not UTF-8")))?;
     if after == 0 {

@@ -76,20 +76,25 @@ pub(crate) struct World {
     token: Option<(String, UnixMs)>,
 }
 
-/// State files by stack.
+/// State files by stack and workspace.
 #[derive(Default)]
-pub(crate) struct States(Mutex<BTreeMap<StackId, Vec<u8>>>);
+pub(crate) struct States(Mutex<BTreeMap<(StackId, String), Vec<u8>>>);
 
 impl States {
     pub(crate) fn put(&self, stack: &str, text: &str) {
-        self.0.lock().expect("unpoisoned").insert(stack.into(), text.as_bytes().to_vec());
+        self.put_of(stack, "default", text);
+    }
+    pub(crate) fn put_of(&self, stack: &str, workspace: &str, text: &str) {
+        let place = (stack.into(), workspace.to_owned());
+        self.0.lock().expect("unpoisoned").insert(place, text.as_bytes().to_vec());
     }
 }
 
 #[async_trait]
 impl StateStore for States {
-    async fn pull(&self, stack: &StackId) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self.0.lock().expect("unpoisoned").get(stack).cloned())
+    async fn pull(&self, stack: &StackId, workspace: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let place = (stack.clone(), workspace.to_owned());
+        Ok(self.0.lock().expect("unpoisoned").get(&place).cloned())
     }
 }
 

@@ -427,3 +427,19 @@ async fn a_look_for_drift_is_shown_where_people_look() {
     assert!(page.contains("differ") && page.contains(&first), "{first}");
     assert!(browser.get(&mut world, "/").await.body.contains(">drifted<"));
 }
+
+/// Another workspace is another state.
+#[tokio::test]
+async fn the_state_is_that_of_the_stacks_workspace() {
+    let mut world = World::new();
+    let defined = "version: 1\nstacks:\n  - { name: net, project_root: net, workspace: prod }\n";
+    world.push("main", &[("windlass.yaml", defined), ("net/main.tf", "1")]).await;
+    world.settle().await;
+    world.states.put("net", "{\"of\": \"default\"}");
+    let none = world.get("/stacks/net/state").await;
+    assert_eq!(none.status, 404, "{}", none.body);
+    assert!(none.body.contains("net has no state in its workspace prod yet"), "{}", none.body);
+    world.states.put_of("net", "prod", "{\"of\": \"prod\"}");
+    let state: api::v1::StatePart = world.get("/stacks/net/state").await.to();
+    assert_eq!(state.text, "{\"of\": \"prod\"}");
+}
