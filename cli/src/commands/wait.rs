@@ -4,6 +4,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{run_line, short_run, span};
 use api::v1::{RunDetail, RunView, Verb};
 use clap::Args;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Looked at this often while it is young …
@@ -11,6 +12,9 @@ const LOOK_SOON: Duration = Duration::from_millis(200);
 /// … and this often later.
 const LOOK_LATER: Duration = Duration::from_secs(1);
 const YOUNG: Duration = Duration::from_secs(20);
+/// So long a run that was promised may not be readable yet, or its server not answer: waiting is
+/// patient, and only then says what is amiss.
+const UNSEEN_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Wait {
@@ -48,9 +52,25 @@ pub(crate) fn until_end(
     moved_from: Option<u32>,
 ) -> Result<(RunDetail, Exit), Failure> {
     let began = Instant::now();
-    let mut shown = None;
+    let (mut shown, mut seen) = (None, Instant::now());
     loop {
-        let detail = detail(context, id)?;
+        let detail = match detail(context, id) {
+            Ok(detail) => detail,
+            Err(failure) => {
+                let passing = match failure.exit {
+                    Exit::NotFound => shown.is_none(),
+                    Exit::Missing => true,
+                    _ => false,
+                };
+                if !passing || seen.elapsed() >= UNSEEN_MAX {
+                    return Err(unseen(id, failure));
+                }
+                out_of_patience(id, wait, began, "not to be seen yet")?;
+                sleep(LOOK_LATER);
+                continue;
+            }
+        };
+        seen = Instant::now();
         let fresh = moved_from.is_none_or(|version| detail.run.version > version);
         if let (Some(exit), true) = (ending(&detail.run), fresh) {
             return Ok((detail, exit));
@@ -59,23 +79,33 @@ pub(crate) fn until_end(
             shown = Some(detail.run.state);
             context.out.remark(&run_line(&detail.run, &context.out.look()));
         }
-        if let Some(timeout_ms) = wait.timeout
-            && began.elapsed() >= Duration::from_millis(timeout_ms)
-        {
-            return Err(Failure::new(
-                Exit::TimedOut,
-                format!(
-                    "{} is still {} after {}; it goes on: windlass run logs -f {}",
-                    short_run(id),
-                    detail.run.state,
-                    span(timeout_ms),
-                    short_run(id)
-                ),
-            ));
-        }
-        let pause = if began.elapsed() < YOUNG { LOOK_SOON } else { LOOK_LATER };
-        std::thread::sleep(pause);
+        out_of_patience(id, wait, began, &format!("still {}", detail.run.state))?;
+        sleep(if began.elapsed() < YOUNG { LOOK_SOON } else { LOOK_LATER });
     }
+}
+
+fn out_of_patience(id: &str, wait: &Wait, began: Instant, how: &str) -> Result<(), Failure> {
+    match wait.timeout {
+        Some(ms) if began.elapsed() >= Duration::from_millis(ms) => {
+            let (id, span) = (short_run(id), span(ms));
+            let sentence =
+                format!("{id} is {how} after {span}; it goes on: windlass run logs -f {id}");
+            Err(Failure::new(Exit::TimedOut, sentence))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// "Not found" means to a script that nothing was made. This run was.
+fn unseen(id: &str, failure: Failure) -> Failure {
+    if failure.exit != Exit::NotFound {
+        return failure;
+    }
+    let id = short_run(id);
+    let sentence = format!(
+        "the run {id} is made, but can't be seen for a minute now; look later: windlass run show {id}"
+    );
+    Failure::new(Exit::TimedOut, sentence).because(failure)
 }
 
 /// Waits, shows the run, and says what a person may do if it waits for one.

@@ -12,10 +12,12 @@ use crate::frame::{Cli, Verb};
 use crate::output::Out;
 use crate::up::server_file::ServerFile;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use clap::Parser as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(super) struct Stage {
     /// What time it is there.
     now: UnixMs,
     stop: Arc<AtomicBool>,
+    /// How many more questions about a run get this status instead of an answer.
+    refused: Arc<(AtomicUsize, AtomicU16)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,6 +51,8 @@ impl Stage {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel();
         let told = stop.clone();
+        let refused = Arc::new((AtomicUsize::new(0), AtomicU16::new(0)));
+        let refuses = refused.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
@@ -58,7 +64,16 @@ impl Stage {
                     request.headers_mut().insert(header::HOST, HeaderValue::from_static(HOST));
                     request
                 });
-                let router = world.router.clone().layer(rename);
+                let refuse = axum::middleware::from_fn(move |request: Request, next: Next| {
+                    let refused = refusal(&refuses, request.uri().path());
+                    async move {
+                        match refused {
+                            Some(status) => status.into_response(),
+                            None => next.run(request).await,
+                        }
+                    }
+                });
+                let router = world.router.clone().layer(rename).layer(refuse);
                 let serving = tokio::spawn(async move { axum::serve(listener, router).await });
                 while !told.load(Ordering::SeqCst) {
                     if !(moving && world.step().await) {
@@ -71,7 +86,13 @@ impl Stage {
         let (address, now) = receiver.recv().unwrap();
         let token = mount::TOKEN.unwrap_or_default().to_owned();
         let client = Client::to(ServerFile { address: address.to_string(), token, pid: 0 });
-        Self { client: client.acting_as("ada"), now, stop, thread: Some(thread) }
+        Self { client: client.acting_as("ada"), now, stop, refused, thread: Some(thread) }
+    }
+
+    /// So many questions about a run get this status.
+    pub(super) fn answer_of_runs(&self, times: usize, status: u16) {
+        self.refused.1.store(status, Ordering::SeqCst);
+        self.refused.0.store(times, Ordering::SeqCst);
     }
 
     /// Types a command line; nobody sits at a terminal.
@@ -98,6 +119,19 @@ impl Stage {
         let kept = kept.lock().unwrap().clone();
         Ended { exit: exit.code(), stdout: kept.stdout, stderr: kept.stderr }
     }
+}
+
+fn refusal(refused: &(AtomicUsize, AtomicU16), path: &str) -> Option<Response> {
+    let (times, status) = refused;
+    let one_run = path.strip_prefix("/api/v1/runs/").is_some_and(|rest| !rest.contains('/'));
+    let less = |times: usize| times.checked_sub(1);
+    if !one_run || times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+        return None;
+    }
+    let status = StatusCode::from_u16(status.load(Ordering::SeqCst)).unwrap();
+    let code = if status == StatusCode::NOT_FOUND { "not_found" } else { "unavailable" };
+    let problem = serde_json::json!({ "code": code, "message": "it can't be told just now" });
+    Some((status, problem.to_string()).into_response())
 }
 
 impl Drop for Stage {

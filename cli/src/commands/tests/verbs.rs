@@ -67,6 +67,23 @@ fn waiting_tells_how_it_ended() {
 }
 
 #[test]
+fn a_promised_run_that_cannot_be_read_yet_is_waited_for() {
+    let stage = Stage::of(true, World::demo);
+    stage.answer_of_runs(3, 404);
+    let ended = stage.types(&["run", "trigger", "network", "--wait", "--timeout", "60s"]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    // So is a server that is away for a moment.
+    stage.answer_of_runs(2, 503);
+    let ended = stage.types(&["run", "trigger", "network", "--wait", "--timeout", "60s"]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    // "Not found" would say that no run was made.
+    stage.answer_of_runs(usize::MAX, 404);
+    let ended = stage.types(&["run", "trigger", "network", "--wait", "--timeout", "300ms"]);
+    assert_eq!(ended.exit, 124, "{ended:?}");
+    assert!(ended.stderr.contains("is not to be seen yet after"), "{ended:?}");
+}
+
+#[test]
 fn a_run_that_waits_for_a_person_is_six() {
     let stage = Stage::of(true, World::demo);
     let waits = newest(&stage, "app-b");
