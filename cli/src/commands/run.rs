@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Confirm(plan::Args),
     /// Throw away the plan of a run that waits
     #[command(after_help = "Examples:\n  windlass run discard 7Q2ZK4XD --note 'wrong region'")]
-    Discard(Note),
+    Discard(Discard),
     /// Cancel a run that no worker has yet
     #[command(after_help = "Examples:\n  windlass run cancel 7Q2ZK4XD")]
     Cancel(Note),
@@ -82,6 +82,15 @@ pub(crate) struct Note {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Discard {
+    #[command(flatten)]
+    note: Note,
+    /// As for `confirm`; nothing is asked here, for a discarded plan can be made again
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Retry {
     /// The run's id, or its first or last characters
     run: String,
@@ -100,7 +109,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Outcome {
         Command::Logs(args) => logs::run(context, &args),
         Command::Trigger(args) => trigger::run(context, args),
         Command::Confirm(args) => plan::run(context, &args),
-        Command::Discard(args) => note(context, Verb::Discard, args, "discarded"),
+        Command::Discard(Discard { note: args, .. }) => {
+            note(context, Verb::Discard, args, "discarded")
+        }
         Command::Cancel(args) => note(context, Verb::Cancel, args, "being cancelled"),
         Command::Stop(args) => note(context, Verb::Stop, args, "asked to stop"),
         Command::Retry(args) => retry(context, &args),

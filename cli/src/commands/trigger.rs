@@ -4,7 +4,7 @@ use super::run::follow;
 use super::wait::Wait;
 use super::{Context, url};
 use crate::exit::{Failure, Outcome};
-use api::v1::{Asked, ResourceList, TriggerRequest};
+use api::v1::{Asked, ResourceList, StackDetail, TriggerRequest};
 use clap::ValueEnum;
 use windlass_core::run::RunType;
 
@@ -56,7 +56,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     if args.kind == Kind::Destroy && !args.yes {
         let path = format!("/stacks/{stack}/resources");
         let resources: ResourceList = context.client.get(&path)?;
-        may_destroy(&args.stack, resources.total)?;
+        let detail: StackDetail = context.client.get(&format!("/stacks/{stack}"))?;
+        let dependents: Vec<&str> = detail.dependents.iter().map(|d| d.stack.as_str()).collect();
+        may_destroy(&args.stack, resources.total, &dependents)?;
     }
     let request = TriggerRequest {
         kind: Some(if args.drift { RunType::Proposed } else { args.kind.into() }),
@@ -68,11 +70,48 @@ pub(crate) fn run(context: &Context, args: Args) -> Outcome {
     follow(context, &asked, &args.wait)
 }
 
-fn may_destroy(stack: &str, resources: u64) -> Result<(), Failure> {
+fn may_destroy(stack: &str, resources: u64, dependents: &[&str]) -> Result<(), Failure> {
     let what = match resources {
         1 => "the one resource".to_owned(),
         n => format!("all {n} resources"),
     };
-    let question = format!("Destroy {what} of {stack}?");
+    let mut question = format!("Destroy {what} of {stack}?");
+    question.push_str(&left_behind(dependents));
     Person::at_terminal().types(&question, stack, "--yes")
+}
+
+/// A destroy is followed by no run: what was built on it stays, without what it was built on.
+fn left_behind(dependents: &[&str]) -> String {
+    const NAMED_MAX: usize = 5;
+    let named = dependents.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match dependents.len() {
+        0 => String::new(),
+        1 => format!(" {named} depends on it, keeps its resources and is not run."),
+        n if n <= NAMED_MAX => {
+            format!(" {named} depend on it, keep their resources and are not run.")
+        }
+        n => format!(
+            " {named} and {} more depend on it, keep their resources and are not run.",
+            n - NAMED_MAX
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_a_destroy_hears_of_what_depends_on_it() {
+        #[rustfmt::skip]
+        let table: [(&[&str], &str); 4] = [
+            (&[],                                   ""),
+            (&["a"],                                " a depends on it, keeps its resources and is not run."),
+            (&["a", "b"],                           " a, b depend on it, keep their resources and are not run."),
+            (&["a", "b", "c", "d", "e", "f", "g"],  " a, b, c, d, e and 2 more depend on it, keep their resources and are not run."),
+        ];
+        for (dependents, expect) in table {
+            assert_eq!(left_behind(dependents), expect);
+        }
+    }
 }

@@ -2,9 +2,10 @@
 use super::{Grid, Look, Word, ago, plain, run_line, short_run, short_sha};
 use crate::term::Tone;
 use api::v1::{
-    DriftView, DriftedView, EdgeView, LockView, ResourceList, StackDetail, StackList, StackView,
+    DriftView, DriftedView, EdgeView, LastRunView, LockView, ResourceList, StackDetail, StackList,
+    StackView,
 };
-use windlass_core::run::StateName;
+use windlass_core::run::{RunType, StateName};
 
 /// A stack's state in its colour. `NONE`: nothing has run yet.
 fn state_word(state: &str) -> Word {
@@ -94,6 +95,11 @@ pub(crate) fn stack_detail(detail: &StackDetail, look: &Look) -> String {
         let subject = commit.subject.lines().next().unwrap_or_default();
         fact("tracks", format!("{} {}", short_sha(&commit.sha), plain(subject)));
     }
+    if let Some(last) = behind(stack) {
+        let (old, slug) = (short_sha(&last.commit.sha), &stack.slug);
+        let words = "it tracks a newer commit";
+        fact("behind", format!("last ran {old}; {words}: windlass run trigger {slug}"));
+    }
     if let Some(lock) = &stack.lock {
         fact("locked", lock_words(lock, look));
     }
@@ -118,6 +124,15 @@ pub(crate) fn stack_detail(detail: &StackDetail, look: &Look) -> String {
         lines.push(next);
     }
     lines.join("\n")
+}
+
+/// A run of another commit than it tracks was the last word: a rollback, which a newer push or a new
+/// run ends.
+fn behind(stack: &StackView) -> Option<&LastRunView> {
+    let tracked = stack.tracked.as_ref()?;
+    stack.last_run.as_ref().filter(|last| {
+        last.kind == RunType::Tracked && last.state.terminal() && last.commit.sha != tracked.sha
+    })
 }
 
 fn drift_words(drift: &DriftView, drifted: Option<&DriftedView>, look: &Look) -> String {

@@ -9,6 +9,7 @@ pub(crate) mod server;
 pub(crate) mod server_file;
 pub(crate) mod signals;
 pub(crate) mod states;
+mod waiting;
 mod watching;
 
 pub(crate) use repos::parse_all;
@@ -73,7 +74,7 @@ async fn serve(global: &Global, config: Config, open: bool) -> Outcome {
         started = Server::start(config) => started?,
         () = signals.next() => return Ok(Exit::Interrupted),
     };
-    let server = match started {
+    let mut server = match started {
         Start::Serving(server) => server,
         Start::Nothing { repository, proposal } => {
             say(&proposal.text);
@@ -95,6 +96,9 @@ async fn serve(global: &Global, config: Config, open: bool) -> Outcome {
     });
     if open && !crate::browser::open(&link) {
         tell("windlass: no browser could be opened; follow the link\n");
+    }
+    if !global.json {
+        server.tell_of_waiting(tell);
     }
     signals.next().await;
     tell("windlass: finishing what runs; Ctrl-C again stops at once (running applies go on)\n");

@@ -283,6 +283,12 @@ impl Server {
         });
     }
 
+    /// From now on, whoever reads what `say` writes hears of each run that waits for a person.
+    pub(crate) fn tell_of_waiting(&mut self, say: impl Fn(&str) + Send + Sync + 'static) {
+        let deps = self.deps.clone();
+        self.until_the_end(super::waiting::tell(deps, say));
+    }
+
     /// Runs until the loops are told to stop, then is dropped wherever it is.
     fn until_the_end(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         let mut stop = self.loops.subscribe();

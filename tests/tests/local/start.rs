@@ -1,4 +1,5 @@
 //! Starts that must be refused with a sentence, and a disk that is full for a while.
+use e2e::up::id;
 use e2e::{LONG, Server, until};
 use std::ffi::OsStr;
 use std::fs;
@@ -92,4 +93,25 @@ fn a_disk_that_is_full_for_a_while_loses_nothing() {
     e2e::proofs::no_plan_applied_twice(&world.tool.calls());
     let outputs = up.ask("/stacks/one/outputs");
     assert_eq!(outputs["outputs"][0]["value"], "second", "{outputs}");
+}
+
+#[test]
+fn who_started_it_hears_of_what_waits() {
+    let world = crate::world("terraform");
+    world.define(&[("base", "")]).code("base", "x");
+    let sha = world.repo.commit("Waits for a person");
+    let up = world.up(1);
+    let run = up.reaches("base", &sha, "UNCONFIRMED");
+    let id = id(&run);
+    let line = format!("windlass run confirm {}", &id[id.len() - 8..]);
+    let told = || {
+        let said = std::fs::read_to_string(world.folder().join("up.err")).unwrap_or_default();
+        let lines =
+            said.lines().filter(|told| told.starts_with("base waits") && told.contains(&line));
+        if lines.count() == 1 { Ok(()) } else { Err(said) }
+    };
+    until("the run to be told of", LONG, told);
+    up.confirm(&run);
+    up.becomes(id, "FINISHED");
+    assert_eq!(told(), Ok(()), "once");
 }

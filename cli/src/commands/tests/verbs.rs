@@ -84,11 +84,31 @@ fn a_promised_run_that_cannot_be_read_yet_is_waited_for() {
 }
 
 #[test]
+fn a_rollback_shows_that_it_is_behind() {
+    let stage = Stage::of(true, || async {
+        let mut world = World::demo().await;
+        world.push("main", &[("stacks/network/main.tf", "2")]).await;
+        world.settle().await;
+        world
+    });
+    let shown = stage.types(&["stack", "show", "network"]);
+    assert!(!shown.stdout.contains("behind"), "{shown:?}");
+    let runs = document(&stage, &["run", "list", "network"], 0);
+    let first = runs["runs"].as_array().unwrap().last().unwrap();
+    let old = first["commit"]["sha"].as_str().unwrap();
+    let back = ["run", "trigger", "network", "--commit", old, "--wait", "--timeout", "60s"];
+    assert_eq!(stage.types(&back).exit, 0);
+    let shown = stage.types(&["stack", "show", "network"]);
+    let words = format!("last ran {}; it tracks a newer commit", &old[..8]);
+    assert!(shown.stdout.contains(&words), "{shown:?}");
+}
+
+#[test]
 fn a_run_that_waits_for_a_person_is_six() {
     let stage = Stage::of(true, World::demo);
     let waits = newest(&stage, "app-b");
     let discarded =
-        stage.types(&["run", "discard", waits["id"].as_str().unwrap(), "--note", "not today"]);
+        stage.types(&["run", "discard", waits["id"].as_str().unwrap(), "--yes", "--note", "no"]);
     assert_eq!(discarded.exit, 0, "{discarded:?}");
     let ended = stage.types(&["run", "trigger", "app-b", "--wait", "--timeout", "20s"]);
     assert_eq!(ended.exit, 6, "{ended:?}");
