@@ -3,14 +3,18 @@ use crate::lease::{self, Committed, LEASE_MS, Take};
 use crate::{Call, Deps, Store, act, observe};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::fleet::{
-    Because, Explanation, Memory, Place, Plan, Snapshot, Whereabouts, Why, decide,
+    Because, Explanation, Lease, Memory, Place, Plan, SeenWorker, Snapshot, Whereabouts, Why,
+    decide,
 };
 use windlass_core::id::InstanceId;
-use windlass_core::time::{SECOND_MS, UnixMs};
+use windlass_core::time::{MINUTE_MS, SECOND_MS, UnixMs};
 use windlass_ports::Fault;
 
 /// Who came while we decided is looked after at once, but not for ever.
 const ROUNDS_MAX: u32 = 3;
+/// EC2 tells of a machine that ended for about an hour. Whoever is silent for longer is on one that
+/// is listed anyway, or on none.
+const TOLD_MS: u64 = 60 * MINUTE_MS;
 /// So long before the hold lapses nothing more is begun.
 const MARGIN_MS: u64 = 10 * SECOND_MS;
 
@@ -128,9 +132,15 @@ async fn look(deps: &Deps, due: UnixMs, memory: &Memory) -> Result<(Snapshot, Pl
     let now = deps.clock.now();
     (deps.remember)(&memory.ops);
     let staff = deps.pool.look(now).await?;
+    let heard = |worker: &&SeenWorker| match worker.lease {
+        Lease::Live => true,
+        Lease::Lapsed { for_ms } => for_ms < TOLD_MS,
+        Lease::Void => false,
+    };
     let named: BTreeSet<InstanceId> = staff
         .workers
         .iter()
+        .filter(heard)
         .filter_map(|worker| match &worker.on {
             Whereabouts::On(instance) => Some(instance.clone()),
             Whereabouts::OtherGroup { .. } | Whereabouts::Unknown => None,

@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    fn scaler(&self, faulty: bool) -> autoscaler::Deps {
+    pub(crate) fn scaler(&self, faulty: bool) -> autoscaler::Deps {
         let store = Store {
             docs: self.wrap(faulty, &self.docs),
             write_ids: self.write_ids.clone(),
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    fn call(&self) -> Call {
+    pub(crate) fn call(&self) -> Call {
         Call { due: self.now(), until: self.now().plus_ms(45 * SECOND_MS) }
     }
     pub(crate) async fn try_tick(&self) -> Result<Report, Fault> {
