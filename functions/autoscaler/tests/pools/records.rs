@@ -11,6 +11,7 @@ use windlass_core::keys;
 use windlass_core::summary::{OpenJob, Summary};
 use windlass_core::time::UnixMs;
 use windlass_pool::{OpenRuns, WindlassPool};
+use windlass_ports::contract::pool::Can;
 use windlass_ports::fake::{FakeClock, Faults, Faulty, MemDocs};
 use windlass_ports::pool::{Drained, IfBusy};
 use windlass_ports::{Change, Clock as _, Docs, Fault, Pool, Staff, WriteIds, cas};
@@ -22,6 +23,8 @@ struct Records {
     /// Warm from its first look on.
     pool: WindlassPool,
 }
+
+pub(crate) const CAN: Can = Can::ALL;
 
 pub(crate) fn new(clock: &FakeClock) -> Arc<dyn Staffed> {
     Arc::new(Records::over(clock, Arc::new(MemDocs::new(clock.shared())), "w"))

@@ -1,9 +1,10 @@
 //! A pool's workers and queue: whichever pool it is, and what goes wrong with workers beside it.
+use crate::pool::CAN;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use windlass_core::drain::Holder;
-use windlass_core::fleet::{Demand, OpId, Victim, Whereabouts};
+use windlass_core::fleet::{Demand, Draining, Op, OpId, Victim, Whereabouts};
 use windlass_core::id::InstanceId;
 use windlass_core::instance::{Instance, Refused};
 use windlass_core::time::UnixMs;
@@ -90,6 +91,9 @@ struct Wrong {
     buried: BTreeSet<InstanceId>,
     /// Workers that name another group.
     strangers: BTreeMap<InstanceId, String>,
+    /// Removals that earlier ticks began, for a pool that has no mark of doom: their ends may have
+    /// been asked for.
+    begun: BTreeSet<OpId>,
     /// A machine of which the pool says that it has a run, though it drains.
     broken: Option<InstanceId>,
 }
@@ -134,6 +138,11 @@ impl Crew {
     }
     pub(crate) fn estrange(&self, instance: &InstanceId, group: &str) {
         self.wrong().strangers.insert(instance.clone(), group.to_owned());
+    }
+    pub(crate) fn remember(&self, ops: &BTreeMap<InstanceId, Op>) {
+        if !CAN.doom {
+            self.wrong().begun = ops.values().map(|op| op.id.clone()).collect();
+        }
     }
     pub(crate) fn break_promise(&self, instance: &InstanceId) {
         self.wrong().broken = Some(instance.clone());
@@ -213,8 +222,11 @@ impl Pool for Crew {
             return Ok(Staff::default());
         }
         let mut staff = self.pool.look(now).await?;
-        let strangers = self.wrong().strangers.clone();
+        let Wrong { strangers, begun, .. } = self.wrong().clone();
         for worker in &mut staff.workers {
+            if let Some(Draining::Ours { op, doomed }) = &mut worker.draining {
+                *doomed |= begun.contains(op);
+            }
             let group = match &worker.on {
                 Whereabouts::On(instance) => strangers.get(instance),
                 _ => None,

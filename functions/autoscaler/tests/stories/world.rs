@@ -147,9 +147,12 @@ impl World {
             fleet: self.wrap(faulty, &self.fleet),
             policy: self.policy.clone(),
             store: (!self.guest).then_some(store),
-            fences: !self.guest,
+            fences: !self.guest && crate::pool::CAN.fence,
             clock: self.clock.shared(),
-            remember: Arc::new(|_| {}),
+            remember: {
+                let crew = self.crew.clone();
+                Arc::new(move |ops| crew.remember(ops))
+            },
         }
     }
     fn pool(&self, faulty: bool) -> Arc<dyn Pool> {
@@ -173,7 +176,7 @@ impl World {
             pool_id: pool_id(),
             groups: vec![GROUP.into()],
             timeout_ms: HOOK_MS,
-            fences: !self.guest,
+            fences: !self.guest && crate::pool::CAN.fence,
         }
     }
 

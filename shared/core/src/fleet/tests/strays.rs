@@ -30,9 +30,11 @@ fn s20_an_operator_drained_a_busy_worker() {
     let least = Pool::desired(1).group(|g| g.min = 1).machine(theirs);
     let replaced = retire(least.victim(1, false, Because::Drained));
     least.expect(does(vec![replaced], right()));
-    let lowered = Pool::desired(0).machine(theirs);
-    let goes = retire(lowered.victim(1, false, Because::Drained));
-    lowered.expect(does(vec![goes], Why::ShrinkingByHand { excess: 1 }));
+    for kept in [0, 1] {
+        let lowered = Pool::desired(kept).machine(theirs).busy(kept);
+        let goes = retire(lowered.victim(1, false, Because::Drained));
+        lowered.expect(does(vec![goes], Why::ShrinkingByHand { excess: 1 }));
+    }
     // Not more of them in one tick than may go at all.
     let many = Pool::desired(7).machines(7, theirs);
     let victims = (1..=5).map(|n| many.victim(n, true, Because::Drained)).collect();
@@ -165,6 +167,7 @@ fn s27_the_store_says_nobody_is_there() {
     }
     let mut left = left.later(min(1));
     left.snapshot.instances.truncate(5);
+    left.expect(holds(Why::AtMin));
     let mut left = left.later(min(1));
     for worker in &mut left.snapshot.workers[5..] {
         worker.lease = Lease::Lapsed { for_ms: 1 };

@@ -1,0 +1,11 @@
+//! The fake pool, as Spacelift's.
+use crate::stories::Staffed;
+use std::sync::Arc;
+use windlass_ports::contract::pool::Can;
+use windlass_ports::fake::{FakeClock, FakePool};
+
+pub(crate) const CAN: Can = Can::NONE;
+
+pub(crate) fn new(clock: &FakeClock) -> Arc<dyn Staffed> {
+    Arc::new(FakePool::that(CAN, clock.shared()))
+}
