@@ -1,5 +1,5 @@
 //! API keys as documents. A secret is told once, to whoever made the key; its digest is kept.
-use crate::ops::{Error, random_id, record};
+use crate::ops::{Error, random_id, tell};
 use crate::v1::{KeyRequest, KeyView, NewKeyView};
 use windlass_core::access::{ApiKey, Grant, ROOT_SPACE};
 use windlass_core::audit::AuditEntry;
@@ -60,9 +60,6 @@ pub(crate) async fn new_key(
         last_used: None,
     };
     let event = random_id()?;
-    if cas::create(docs, &keys::api_key(&key.id), &event, &key).await?.is_some() {
-        return Err(Fault::retryable("this key's id is taken").into());
-    }
     let entry = AuditEntry {
         id: EventId(format!("api-{event}")),
         at: now,
@@ -74,7 +71,13 @@ pub(crate) async fn new_key(
         to: Some(format!("{} on {}", key.grant.role.as_str(), key.grant.space)),
         note: Some(format!("key {}", key.id)),
     };
-    record(docs, entry).await?;
+    tell(docs, entry, async {
+        match cas::create(docs, &keys::api_key(&key.id), &event, &key).await? {
+            None => Ok(None),
+            Some(_) => Err(Fault::retryable("this key's id is taken").into()),
+        }
+    })
+    .await?;
     Ok(NewKeyView { key: key_view(key), secret })
 }
 

@@ -1,5 +1,5 @@
 //! API keys: made, listed and revoked by an admin of the space that they are for.
-use super::audit::{entry, record};
+use super::audit::{entry, tell};
 use super::list::{all, load_many};
 use super::{App, Error, event_id};
 use crate::auth::{Who, find_key, is_key_id, key_view, new_key};
@@ -46,24 +46,28 @@ pub(crate) async fn revoke_key(app: &App, who: &Who, id: &str) -> Result<Asked, 
         Error::NotFound(format!("there is no key {shown}"))
     })?;
     let (by, event, now) = (who.admin(&key.grant.space)?, event_id()?, app.now());
-    let note = cas::update(docs, &keys::api_key(id), &event.0, |key: Option<&ApiKey>| {
-        let Some(key) = key else { return Ok(Change::Keep(Some("it is gone".to_owned()))) };
-        Ok(match &key.revoked_by {
-            Some(before) => Change::Keep(Some(format!("it was revoked already, by {before}"))),
-            None => {
-                let (revoked_by, revoked_at) = (Some(by.actor().to_owned()), Some(now));
-                Change::Write(ApiKey { revoked_by, revoked_at, ..key.clone() }, None)
-            }
-        })
+    let already = |before: &str| format!("it was revoked already, by {before}");
+    if let Some(before) = &key.revoked_by {
+        let note = Some(already(before));
+        return Ok(Asked { event: event.0, run: None, changed: false, note });
+    }
+    let mut entry = entry(app, event.clone(), by.actor(), "key_revoke", Some(format!("key {id}")));
+    entry.from = Some(format!("{} on {}", key.grant.role.as_str(), key.grant.space));
+    let stored = keys::api_key(id);
+    let note = tell(docs, entry, async {
+        let revoked = cas::update(docs, &stored, &event.0, |key: Option<&ApiKey>| {
+            let Some(key) = key else { return Ok(Change::Keep(Some("it is gone".to_owned()))) };
+            Ok(match &key.revoked_by {
+                Some(before) => Change::Keep(Some(already(before))),
+                None => {
+                    let (revoked_by, revoked_at) = (Some(by.actor().to_owned()), Some(now));
+                    Change::Write(ApiKey { revoked_by, revoked_at, ..key.clone() }, None)
+                }
+            })
+        });
+        Ok(revoked.await?)
     })
     .await?;
     app.deps.auth.forget_key(id);
-    let changed = note.is_none();
-    if changed {
-        let mut entry =
-            entry(app, event.clone(), by.actor(), "key_revoke", Some(format!("key {id}")));
-        entry.from = Some(format!("{} on {}", key.grant.role.as_str(), key.grant.space));
-        record(docs, entry).await?;
-    }
-    Ok(Asked { event: event.0, run: None, changed, note })
+    Ok(Asked { event: event.0, run: None, changed: note.is_none(), note })
 }

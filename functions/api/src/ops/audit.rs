@@ -5,6 +5,7 @@ use super::{App, Error, event_id};
 use crate::auth::{Who, Writer};
 use crate::v1::{AuditList, AuditView};
 use serde::Deserialize;
+use std::future::Future;
 use windlass_core::audit::AuditEntry;
 use windlass_core::id::{EventId, StackId};
 use windlass_core::keys;
@@ -16,10 +17,34 @@ const LIMIT_MAX: usize = 200;
 /// Somebody of whose stacks it tells little gets what was found among so many, and a cursor.
 const LOOKED_AT_MAX: usize = 1_000;
 
-/// Writes down what was done without an actor's decision.
-pub(crate) async fn record(docs: &dyn Docs, entry: AuditEntry) -> Result<(), Fault> {
+/// Writes down what is about to be done without an actor's decision, and then does it: nothing is
+/// done that the trail does not tell of. `act` says why it changed nothing, if so; then, and when it
+/// fails, a second line tells that.
+pub(crate) async fn tell(
+    docs: &dyn Docs,
+    entry: AuditEntry,
+    act: impl Future<Output = Result<Option<String>, Error>>,
+) -> Result<Option<String>, Error> {
+    record(docs, &entry).await?;
+    let outcome = act.await;
+    let why = match &outcome {
+        Ok(None) => return outcome,
+        Ok(Some(why)) => why.clone(),
+        Err(error) => error.to_string(),
+    };
+    let target = entry.note.as_deref().unwrap_or_default();
+    let note = Some(format!("{target}: nothing is known to have changed: {why}"));
+    let id = EventId(format!("{}-after", entry.id.0));
+    // The first line stands; this one only says more.
+    if let Err(fault) = record(docs, &AuditEntry { id, note, ..entry }).await {
+        tracing::warn!(error = fault.chain(), "the trail does not say that this came to nothing");
+    }
+    outcome
+}
+
+pub(super) async fn record(docs: &dyn Docs, entry: &AuditEntry) -> Result<(), Fault> {
     let key = keys::audit(entry.at, &entry.id);
-    cas::create(docs, &key, &entry.id.0, &entry).await?;
+    cas::create(docs, &key, &entry.id.0, entry).await?;
     Ok(())
 }
 
@@ -34,7 +59,7 @@ pub(super) async fn record_read(
         stack: Some(stack.clone()),
         ..entry(app, event_id()?, by.actor(), action, None)
     };
-    Ok(record(&*app.deps.docs, entry).await?)
+    Ok(record(&*app.deps.docs, &entry).await?)
 }
 
 /// An entry about no stack; the note names its target.

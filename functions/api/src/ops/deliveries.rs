@@ -46,7 +46,7 @@ pub(crate) async fn deliver(
     let audit = event_id()?;
     let note = format!("{kind} {id} of {repo}");
     let entry = entry(app, audit.clone(), by.actor(), "delivery_replay", Some(note));
-    record(&*app.deps.docs, entry).await?;
+    record(&*app.deps.docs, &entry).await?;
     let (docs, queues) = (&*app.deps.docs, &*app.deps.queues);
     let what = (&repo, &verified);
     deliveries::take(docs, queues, what, app.now(), || audit.0.clone()).await?;

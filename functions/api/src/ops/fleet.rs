@@ -1,5 +1,5 @@
 //! Workers: who there is, and who takes no more jobs. A worker is of its pool's space.
-use super::audit::{entry, record};
+use super::audit::{entry, tell};
 use super::list::{all, load_many};
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Seen, Who};
@@ -150,19 +150,23 @@ async fn swap(
     let worker = &worker.value;
     let key = keys::instance(&worker.pool, &worker.id);
     let event = event_id()?;
+    if let Err(why) = change(worker) {
+        return Ok(Asked { event: event.0, run: None, changed: false, note: Some(why) });
+    }
     let docs = &*app.deps.docs;
-    let note = cas::update(docs, &key, &event.0, |record: Option<&Instance>| {
-        let Some(record) = record else { return Ok(Change::Keep(Some("it is gone".to_owned()))) };
-        Ok(match change(record) {
-            Ok(next) => Change::Write(next, None),
-            Err(why) => Change::Keep(Some(why)),
-        })
+    let target = Some(format!("worker {}", worker.id));
+    let entry = entry(app, event.clone(), by.actor(), action, target);
+    let note = tell(docs, entry, async {
+        let swapped = cas::update(docs, &key, &event.0, |record: Option<&Instance>| {
+            let gone = || Change::Keep(Some("it is gone".to_owned()));
+            let Some(record) = record else { return Ok(gone()) };
+            Ok(match change(record) {
+                Ok(next) => Change::Write(next, None),
+                Err(why) => Change::Keep(Some(why)),
+            })
+        });
+        Ok(swapped.await?)
     })
     .await?;
-    let changed = note.is_none();
-    if changed {
-        let target = format!("worker {}", worker.id);
-        record(docs, entry(app, event.clone(), by.actor(), action, Some(target))).await?;
-    }
-    Ok(Asked { event: event.0, run: None, changed, note })
+    Ok(Asked { event: event.0, run: None, changed: note.is_none(), note })
 }

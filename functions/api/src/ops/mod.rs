@@ -27,7 +27,7 @@ mod why;
 
 pub(crate) use api_keys::{create_key, list_keys, revoke_key};
 pub(crate) use ask::{confirm, lock, note_command, prioritize, replan, simple, unlock};
-pub(crate) use audit::{AuditQuery, audit_list, record};
+pub(crate) use audit::{AuditQuery, audit_list, tell};
 pub(crate) use deliveries::{deliver, delivery};
 pub use error::Error;
 pub(crate) use fleet::{drain, undrain, workers};

@@ -1,12 +1,13 @@
 //! Messages that can't be handled: looked at, put back on their queue, or dropped. They are the
 //! installation's, and what they say may be of any space.
-use super::audit::{entry, record};
+use super::audit::{entry, tell};
 use super::list::load_many;
 use super::size::prefix;
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Who};
 use crate::v1::{Asked, QuarantineDetail, QuarantineList, QuarantineView};
 use serde::Deserialize;
+use std::future::Future;
 use windlass_core::id::EventId;
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
@@ -103,37 +104,41 @@ pub(crate) async fn retry_message(app: &App, who: &Who, id: &str) -> Result<Aske
     let SetAside { queue, group, body, .. } = found.value.clone();
     let dedup = queue.ends_with(".fifo").then(|| event.0.clone());
     let message = Outgoing { body: body.into_bytes(), group, dedup, delay_ms: 0 };
-    app.deps.queues.send(&queue, message).await?;
-    settled(app, &by, "quarantine_retry", id, &found, event).await
+    told(app, &by, "quarantine_retry", (id, &found), event, async {
+        app.deps.queues.send(&queue, message).await?;
+        settled(app, id, &found).await
+    })
+    .await
 }
 
 pub(crate) async fn drop_message(app: &App, who: &Who, id: &str) -> Result<Asked, Error> {
     let by = who.admin_of_all()?;
     let found = find(app, id).await?;
-    settled(app, &by, "quarantine_drop", id, &found, event_id()?).await
+    let event = event_id()?;
+    told(app, &by, "quarantine_drop", (id, &found), event, settled(app, id, &found)).await
 }
 
-/// It leaves, and the trail tells who saw to it and what it was.
-async fn settled(
+/// It leaves. If it has left already: who was faster saw to it.
+async fn settled(app: &App, id: &str, found: &Loaded<SetAside>) -> Result<Option<String>, Error> {
+    match app.deps.docs.delete(&keys::quarantine(id), &found.version).await {
+        Ok(()) => Ok(None),
+        Err(PutError::Conflict) => Ok(Some("somebody else dealt with it just now".to_owned())),
+        Err(PutError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// The trail tells who saw to it and what it was.
+async fn told(
     app: &App,
     by: &Admin,
     action: &str,
-    id: &str,
-    found: &Loaded<SetAside>,
+    (id, found): (&str, &Loaded<SetAside>),
     event: EventId,
+    act: impl Future<Output = Result<Option<String>, Error>>,
 ) -> Result<Asked, Error> {
-    let docs = &*app.deps.docs;
-    let changed = match docs.delete(&keys::quarantine(id), &found.version).await {
-        Ok(()) => true,
-        Err(PutError::Conflict) => false,
-        Err(PutError::Fault(fault)) => return Err(fault.into()),
-    };
-    if !changed {
-        let note = Some("somebody else dealt with it just now".to_owned());
-        return Ok(Asked { event: event.0, run: None, changed, note });
-    }
     let SetAside { queue, reason, .. } = &found.value;
     let target = format!("message {id} of {queue}: {reason}");
-    record(docs, entry(app, event.clone(), by.actor(), action, Some(target))).await?;
-    Ok(Asked { event: event.0, run: None, changed, note: None })
+    let entry = entry(app, event.clone(), by.actor(), action, Some(target));
+    let note = tell(&*app.deps.docs, entry, act).await?;
+    Ok(Asked { event: event.0, run: None, changed: note.is_none(), note })
 }

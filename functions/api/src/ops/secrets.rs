@@ -1,9 +1,10 @@
 //! Secrets by name. A value goes in and never comes out here, not even in an error. They belong to
 //! the installation: definitions of any space may refer to them.
-use super::audit::{entry, record};
+use super::audit::{entry, tell};
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Who};
 use crate::v1::{Asked, SecretList, SecretRequest};
+use std::future::Future;
 use windlass_ports::secrets::SECRET_CHARS_MIN;
 
 const NAME_CHARS_MAX: usize = 200;
@@ -45,22 +46,35 @@ pub(crate) async fn set_secret(
         let why = format!("a secret has at most {} KiB", VALUE_BYTES_MAX / 1024);
         return Err(Error::Invalid(why));
     }
-    app.deps.secrets.set(name, &value).await?;
-    recorded(app, &by, "secret_set", name).await
+    told(app, &by, "secret_set", name, async {
+        app.deps.secrets.set(name, &value).await?;
+        Ok(None)
+    })
+    .await
 }
 
 pub(crate) async fn remove_secret(app: &App, who: &Who, name: &str) -> Result<Asked, Error> {
     let by = who.admin_of_all()?;
     check(name)?;
-    if !app.deps.secrets.remove(name).await? {
-        return Err(Error::NotFound(format!("there is no secret {name}")));
+    let unknown = || Error::NotFound(format!("there is no secret {name}"));
+    if !app.deps.secrets.names().await?.iter().any(|known| known == name) {
+        return Err(unknown());
     }
-    recorded(app, &by, "secret_remove", name).await
+    told(app, &by, "secret_remove", name, async {
+        if app.deps.secrets.remove(name).await? { Ok(None) } else { Err(unknown()) }
+    })
+    .await
 }
 
-async fn recorded(app: &App, by: &Admin, action: &str, name: &str) -> Result<Asked, Error> {
+async fn told(
+    app: &App,
+    by: &Admin,
+    action: &str,
+    name: &str,
+    act: impl Future<Output = Result<Option<String>, Error>>,
+) -> Result<Asked, Error> {
     let event = event_id()?;
     let entry = entry(app, event.clone(), by.actor(), action, Some(name.to_owned()));
-    record(&*app.deps.docs, entry).await?;
-    Ok(Asked { event: event.0, run: None, changed: true, note: None })
+    let note = tell(&*app.deps.docs, entry, act).await?;
+    Ok(Asked { event: event.0, run: None, changed: note.is_none(), note })
 }

@@ -6,9 +6,11 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use windlass_core::event::{Command, Intent, StackEnvelope, StackEvent};
 use windlass_core::keys;
-use windlass_ports::{Docs as _, Expect};
+use windlass_ports::fake::{Faults, Faulty, Strike};
+use windlass_ports::{Docs as _, Expect, Secrets as _};
 
 /// ocelot and lynx lie in `deep`, which lies in `team`. What ocelot waits for and what waits for it
 /// lie in `other`.
@@ -478,6 +480,72 @@ async fn every_change_leaves_a_line() {
     }
     let lock = world.head("apex").await.lock;
     assert_eq!(lock.unwrap().by, "grace", "what was put back on its queue was handled");
+}
+
+/// Where the trail can't be written, nothing is done that it would have told of.
+#[tokio::test]
+async fn nothing_is_done_that_the_trail_can_not_tell() {
+    let Stage { mut world, key, .. } = stage().await;
+    let recorded = json!({"kind": "push", "payload": {
+        "ref": "refs/tags/v1", "before": "0".repeat(40), "after": "1".repeat(40),
+        "repository": {"full_name": "acme/infra"}}});
+    let drained = row("POST", "", "/workers/worker-1/drain", Value::Null, Needs::Anybody, 200);
+    let token = world.bearer().await;
+    assert_eq!(call(&mut world, &token, &drained).await.json()["changed"], true);
+    world.secrets.set("kept", "hush-hush-hush").await.unwrap();
+    let faults = Faults::always("docs.put audit/", Strike::Before);
+    world.remount_over(Arc::new(Faulty::new(world.docs.clone(), &faults)));
+    #[rustfmt::skip]
+    let table = [
+        ("PUT",    "/secrets/a/b".to_owned(),              json!({"value": "hush-hush-hush"})),
+        ("DELETE", "/secrets/kept".to_owned(),             Value::Null),
+        ("POST",   "/keys".to_owned(),                     json!({"name": "ci", "role": "writer"})),
+        ("DELETE", format!("/keys/{key}"),                 Value::Null),
+        ("POST",   "/workers/worker-1/undrain".to_owned(), Value::Null),
+        ("POST",   "/deliveries".to_owned(),               recorded),
+        ("POST",   "/quarantine/m-1/retry".to_owned(),     Value::Null),
+        ("DELETE", "/quarantine/m-1".to_owned(),           Value::Null),
+    ];
+    let state = async |world: &World| {
+        let docs: Vec<String> = world
+            .docs
+            .dump()
+            .into_iter()
+            .filter(|(key, _)| !key.starts_with("sessions/"))
+            .map(|(key, body)| format!("{key} {}", String::from_utf8_lossy(&body)))
+            .collect();
+        (docs, world.secrets.names().await.unwrap(), world.queues.busy())
+    };
+    for (method, path, body) in table {
+        let before = state(&world).await;
+        let request = row(method, "", &path, body, Needs::Anybody, 503);
+        let answer = call(&mut world, &token, &request).await;
+        assert!(answer.status.is_server_error(), "{method} {path}: {}", answer.body);
+        let after = state(&world).await;
+        assert!(before == after, "{method} {path} was done all the same");
+    }
+}
+
+/// What came to nothing is told as that.
+#[tokio::test]
+async fn what_came_to_nothing_has_a_line_that_says_so() {
+    let Stage { mut world, .. } = stage().await;
+    let token = world.bearer().await;
+    let faults = Faults::always("docs.put pools/", Strike::Before);
+    world.remount_over(Arc::new(Faulty::new(world.docs.clone(), &faults)));
+    let drain = row("POST", "", "/workers/worker-1/drain", Value::Null, Needs::Anybody, 503);
+    let answer = call(&mut world, &token, &drain).await;
+    assert!(answer.status.is_server_error(), "{}", answer.body);
+    let audit: api::v1::AuditList = world.get("/audit?limit=200").await.to();
+    let notes = audit.entries.iter().filter(|entry| entry.action == "drain");
+    let mut notes: Vec<&str> = notes.filter_map(|entry| entry.note.as_deref()).collect();
+    notes.sort_unstable();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert_eq!(notes[0], "worker worker-1");
+    assert!(
+        notes[1].starts_with("worker worker-1: nothing is known to have changed: "),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]
