@@ -8,6 +8,7 @@ use windlass_core::id::InstanceId;
 use windlass_core::keys;
 use windlass_core::time::MINUTE_MS;
 use windlass_ports::docs::LIST_MAX;
+use windlass_ports::fleet::By;
 use windlass_ports::{Fault, PutError, cas};
 
 /// A record outlives its machine by this: a message that comes later still finds that it is over.
@@ -66,7 +67,7 @@ pub async fn tick(deps: &Deps) -> Result<Report, Fault> {
             }
         };
         for some in notices.chunks(AT_ONCE) {
-            let looked = join_all(some.iter().map(|notice| look(deps, notice, true))).await;
+            let looked = join_all(some.iter().map(|notice| look_or_hold(deps, notice))).await;
             for (notice, looked) in some.iter().zip(looked) {
                 report.count(notice, looked);
             }
@@ -74,13 +75,29 @@ pub async fn tick(deps: &Deps) -> Result<Report, Fault> {
         waiting.extend(notices.into_iter().map(|notice| notice.instance));
     }
     if outcome.is_ok() && deps.clock.now().minute().is_multiple_of(SWEEP_MINUTES) {
-        sweep(deps, &waiting).await?;
+        // What stays is only untidy.
+        if let Err(fault) = sweep(deps, &waiting).await {
+            tracing::warn!(error = fault.chain(), "old records stay");
+        }
     }
     if report.waiting > 0 {
         let Report { waiting, completed, stuck, failed } = report;
         tracing::info!(count.HooksWaiting = waiting, completed, stuck, failed, "hooks");
     }
     outcome.map(|()| report)
+}
+
+/// A machine of which nothing can be learnt is held: it may have a run, and its hook's time goes on
+/// whether or not our store and the pool can be asked. AWS bounds that, too.
+async fn look_or_hold(deps: &Deps, notice: &Notice) -> Result<Looked, Fault> {
+    let looked = look(deps, notice, true).await;
+    if looked.is_err()
+        && let Err(fault) = deps.hooks.heartbeat(notice, By::Instance).await
+    {
+        let (instance, error) = (&notice.instance, fault.chain());
+        tracing::warn!(%instance, error, "it could not be held either");
+    }
+    looked
 }
 
 /// Deletes records of machines that are long gone.

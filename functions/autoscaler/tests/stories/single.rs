@@ -25,6 +25,25 @@ async fn s09_twenty_five_wake_ups() {
     assert_eq!(world.ledger().await.holder, None);
 }
 
+/// Rule: whoever comes while another holds the ledger decides nothing.
+#[tokio::test]
+async fn s09_twenty_five_at_once() {
+    let world = World::new();
+    world.crew.queue(5);
+    let others = world.clone();
+    let mut came = false;
+    world.faults.replan(move |_, name| {
+        if name == "fleet.look" && !std::mem::replace(&mut came, true) {
+            for _ in 0..24 {
+                assert_eq!(others.tick_meanwhile().outcome, Outcome::Second);
+            }
+        }
+        None
+    });
+    assert_eq!(world.tick().await.outcome, Outcome::Decided(Why::RightSized { booting: 0 }));
+    assert_eq!((world.desired(), world.calls("fleet.set_desired")), (5, 1));
+}
+
 /// Rule: who comes while another decides is seen by that one, before it lets go.
 #[tokio::test]
 async fn s09_a_run_that_is_queued_while_somebody_decides() {
@@ -108,6 +127,40 @@ async fn s40_old_ticks() {
         assert_eq!(outcome, Outcome::Stale { age_ms: min(minutes) });
     }
     assert_eq!(world.faults.calls(), 0);
+}
+
+/// Rule: blind, nobody scales or ends anything, and machines that wait are held: what runs there
+/// goes on. The first look after it observes, the second acts.
+#[tokio::test]
+async fn s40_the_store_is_away_for_twenty_minutes() {
+    let world = World::idle(4);
+    world.busy(&[1, 2]);
+    let machines = [world.machine(1), world.machine(2)];
+    world.tick().await;
+    world.drains().await.expect("drained");
+    let gone = world.gone();
+    machines.iter().for_each(|machine| world.fleet.refresh(machine));
+    let desired = world.desired();
+    world.faults.replan(|_, name| {
+        let away = name.starts_with("docs.") || name.starts_with("pool.");
+        away.then_some(Strike::Before)
+    });
+    for _ in 0..20 {
+        world.crew.queue(3);
+        world.try_tick().await.expect_err("it is blind");
+        let report = world.drains().await.expect("the group can be seen");
+        assert_eq!((report.waiting, report.failed), (2, 2));
+        world.pass(min(1));
+        world.settle();
+        world.nobody_busy_ended();
+    }
+    assert_eq!((world.gone(), world.desired()), (gone, desired));
+    world.faults.revive();
+    assert!(matches!(world.why().await, Why::FirstLook { .. }));
+    machines.iter().for_each(|machine| world.crew.finish(machine));
+    assert_eq!(world.drains().await.expect("drained").completed, 2);
+    world.pass(min(1));
+    assert_eq!(world.why().await, Why::Grown);
 }
 
 /// Rule: what there is no time for is left to the next tick; nothing is begun past the end.
