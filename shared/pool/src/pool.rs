@@ -20,6 +20,9 @@ use windlass_ports::{Change, Clock, Docs, Fault, PutError, WriteIds, cas};
 /// work by then.
 pub const FORGET_MS: u64 = 3 * 24 * 60 * MINUTE_MS;
 
+/// So many at one look; the next one goes on.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
 /// [`Pool`] over [`Docs`].
 pub struct WindlassPool {
     docs: Arc<dyn Docs>,
@@ -69,10 +72,8 @@ impl WindlassPool {
     /// Takes away what nobody will ask for any more. Whoever wrote it meanwhile keeps it, and what
     /// can't be taken away now is only untidy.
     async fn forget(&self, rows: &BTreeMap<String, Arc<Known<Instance>>>, now: Moment) {
-        for (key, row) in rows {
-            if row.value.busy() || row.age_ms(now) < FORGET_MS {
-                continue;
-            }
+        let old = |row: &Known<Instance>| !row.value.busy() && row.age_ms(now) >= FORGET_MS;
+        for (key, row) in rows.iter().filter(|(_, row)| old(row)).take(FORGOTTEN_AT_ONCE) {
             match self.docs.delete(key, &row.version).await {
                 Ok(()) | Err(PutError::Conflict) => {}
                 Err(PutError::Fault(fault)) => {

@@ -112,6 +112,24 @@ async fn what_is_long_gone_is_forgotten() {
     assert_eq!(left, [1, 2]);
 }
 
+/// The machines of a whole day may come of age in one minute: a look is not held up by them.
+#[tokio::test]
+async fn a_few_are_forgotten_at_a_time() {
+    let world = World::new();
+    for n in 0..250 {
+        world.register(&machine(n), 1).await.unwrap();
+    }
+    world.pass(FORGET_MS);
+    // The first look reads them all, as each that finds nothing known does.
+    world.workers().await;
+    let mut left = vec![];
+    for _ in 0..3 {
+        left.push(world.docs.dump().len());
+        assert!(cost(&world).await <= 2 + 100);
+    }
+    assert_eq!(left, [150, 50, 0]);
+}
+
 #[tokio::test]
 async fn demand_is_what_a_free_slot_would_start_now() {
     let world = World::new();
