@@ -43,6 +43,12 @@ pub fn group_gone(group: &ProcessGroup) -> bool {
     number(group).is_none() || (!members_run(group) && strays(group).is_empty())
 }
 
+/// Nothing runs of the job but what left its group.
+#[must_use]
+pub(crate) fn only_strays_run(group: &ProcessGroup) -> bool {
+    system::boot() == group.boot && !members_run(group) && !strays(group).is_empty()
+}
+
 /// A process that did not leave the group runs.
 fn members_run(group: &ProcessGroup) -> bool {
     let Some(pid) = number(group) else { return false };

@@ -13,7 +13,7 @@ use crate::locks;
 use crate::logs::{Mark, Place, StepLog};
 use crate::mask::{Masks, learn};
 use crate::outputs;
-use crate::proc::{group_gone, interrupt_group, kill_group};
+use crate::proc::{group_gone, interrupt_group, kill_group, only_strays_run};
 use crate::record::moment;
 use crate::report::{self, About};
 use crate::upload::Uploads;
@@ -87,6 +87,7 @@ pub(crate) async fn tend(shared: Arc<Shared>, mut orphans: Vec<Orphan>) {
         if shared.config.witness {
             orphans.iter_mut().for_each(end_if_due);
         }
+        orphans.iter().for_each(end_leftovers);
         let (ended, running): (Vec<_>, Vec<_>) =
             orphans.into_iter().partition(|orphan| group_gone(&orphan.leftover.group));
         orphans = running;
@@ -107,6 +108,18 @@ pub(crate) async fn tend(shared: Arc<Shared>, mut orphans: Vec<Orphan>) {
             }
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What the worker would have done at the job's end: the steps have ended, and what they left in the
+/// background goes. Where a step did not end in order, what left the group may be the tool itself.
+fn end_leftovers(orphan: &Orphan) {
+    let Leftover { group, folder, .. } = &orphan.leftover;
+    let names = LOGS.iter().map(|(name, _)| *name).chain(["after-run"]);
+    let there = |name: &str, end: &str| folder.join(format!("{name}.{end}")).exists();
+    let in_order = || names.into_iter().all(|name| !there(name, "log") || there(name, "code"));
+    if only_strays_run(group) && in_order() {
+        kill_group(group);
     }
 }
 
