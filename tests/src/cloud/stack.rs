@@ -124,11 +124,12 @@ const MADE: [&str; 17] = [
     "AWS::Scheduler::Schedule",
 ];
 /// What makes no difference to a function: who may invoke it, where its words go, who is alarmed.
-const NOT_MADE: [&str; 6] = [
+const NOT_MADE: [&str; 7] = [
     "AWS::CloudWatch::Alarm",
     "AWS::IAM::InstanceProfile",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
+    "AWS::Logs::MetricFilter",
     "AWS::S3::BucketPolicy",
     "AWS::SQS::QueuePolicy",
 ];

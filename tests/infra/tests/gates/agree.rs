@@ -172,6 +172,29 @@ fn alarms_hear_of_what_is_counted_and_of_what_comes_again() {
         (&attention["MetricName"], &attention["Dimensions"]),
         (&"Attention".into(), &dimension)
     );
+    // What the door refuses is counted into the same, under the names that its log and route have.
+    let filters = template().of_type("AWS::Logs::MetricFilter").unwrap();
+    let (_, filter) = &filters[0];
+    let counted = &filter["MetricTransformations"][0];
+    assert_eq!(
+        (&counted["MetricNamespace"], &counted["MetricName"]),
+        (&attention["Namespace"], &attention["MetricName"])
+    );
+    assert_eq!(counted["Dimensions"][0]["Key"], dimension[0]["Name"]);
+    let stage = &template().of_type("AWS::ApiGatewayV2::Stage").unwrap()[0].1;
+    let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+    let line: Value = serde_json::from_str(format).unwrap();
+    assert_eq!(line["installation"], dimension[0]["Value"]);
+    let pattern = filter["FilterPattern"].as_str().unwrap();
+    let routes = template().of_type("AWS::ApiGatewayV2::Route").unwrap();
+    let route = &routes.iter().find(|(name, _)| name == "WebhookRoute").unwrap().1["RouteKey"];
+    let path = route.as_str().unwrap().trim_start_matches("ANY ");
+    assert!(pattern.contains(&format!("$.path = \"{path}\"")), "{pattern}");
+    assert_eq!(
+        (&line["path"], &line["status"]),
+        (&"$context.path".into(), &"$context.status".into())
+    );
+    assert!(stage["RouteSettings"][route.as_str().unwrap()].is_object(), "a measure of its own");
     // What kills its invocation comes again after the visibility, and so often it must be enough.
     let number = |of: &Value, name: &str| of[name].as_u64().unwrap();
     let queues = template().of_type("AWS::SQS::Queue").unwrap();
