@@ -32,14 +32,17 @@ def refused(code, words):
 
 
 class Settings:
-    boot_seconds = 0.0
-    ahead_seconds = 0.0
+    """What tests want, and what became of machines; set by `reset`."""
+
+
+def reset():
+    Settings.boot_seconds = Settings.ahead_seconds = 0.0
     # group -> {"code", "times", "capacity"}: which launches fail.
-    launches = {}
+    Settings.launches = {}
     # Machines that went, in order.
-    ends = []
+    Settings.ends = []
     # Machines that were detached and still run, with the group that each was of.
-    detached = {}
+    Settings.detached = {}
 
 
 def now():
@@ -284,3 +287,4 @@ def cancel_refresh(group):
 
 
 launch_of_moto = FakeAutoScalingGroup.replace_autoscaling_group_instances
+reset()

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 os.environ.setdefault("MOTO_S3_CUSTOM_ENDPOINTS", "")
 sys.setswitchinterval(0.001)
 
+from moto.moto_api._internal import moto_api_backend  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
 from moto.sqs import models as sqs  # noqa: E402
 from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
@@ -43,6 +44,11 @@ def control(environ, start_response, body):
             answer = {"calls": recorded[after:], "next": len(recorded)}
         elif path == "calls/clear":
             recorded.clear()
+        elif path == "reset":
+            recorded.clear()
+            rules, roles, recording = [], {}, True
+            moto_api_backend.reset()
+            fleet.reset()
         elif path == "recording":
             recording = query.get("on", ["1"])[0] == "1"
         elif path == "faults" and environ["REQUEST_METHOD"] == "POST":

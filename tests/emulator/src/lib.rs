@@ -85,6 +85,27 @@ impl Emulator {
         started
     }
 
+    /// One that nobody else of this process has, with nothing on it: servers of tests that are over
+    /// are used again, as a start takes seconds.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`] fails.
+    pub fn alone() -> Result<Arc<Self>> {
+        static KNOWN: Mutex<Vec<Arc<Emulator>>> = Mutex::new(Vec::new());
+        let free = |server: &&Arc<Emulator>| Arc::strong_count(server) == 1;
+        let lent = {
+            let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            known.iter().find(free).cloned()
+        };
+        if let Some(server) = lent {
+            server.tell("reset", &serde_json::Value::Null)?;
+            return Ok(server);
+        }
+        let server = Arc::new(Self::start()?);
+        KNOWN.lock().unwrap_or_else(PoisonError::into_inner).push(server.clone());
+        Ok(server)
+    }
+
     /// `http://127.0.0.1:PORT`, for every service.
     #[must_use]
     pub fn endpoint(&self) -> &str {

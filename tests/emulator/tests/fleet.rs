@@ -1,6 +1,7 @@
 //! Auto Scaling groups keep AWS's promises, as far as a control plane stands on them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use emulator::{ACCOUNT, Emulator, Failing, Hook, REGION, Why};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use windlass_core::drain::{self, Message};
 
@@ -8,13 +9,13 @@ const GROUP: &str = "workers";
 const OPERATOR: &str = "operator";
 
 struct Yard {
-    server: Emulator,
+    server: Arc<Emulator>,
 }
 
 impl Yard {
     /// A group with this many machines at first, up to ten.
     fn with(desired: u32, hook: bool) -> Self {
-        let yard = Self { server: Emulator::start().unwrap() };
+        let yard = Self { server: Emulator::alone().unwrap() };
         yard.template("CreateLaunchTemplate");
         let size = desired.to_string();
         yard.did(
