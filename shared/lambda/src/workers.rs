@@ -1,6 +1,6 @@
 //! A pool's workers as the settings have them.
 use crate::Error;
-use crate::fleet::{CaBundle, Fleet, SpaceliftAccess, Workers};
+use crate::fleet::{CaBundle, Fleet, KEY_SECRET, SpaceliftAccess, Workers};
 use crate::started;
 use adapter_aws::{Aws, References};
 use adapter_secretsmanager::ManagerSecrets;
@@ -70,11 +70,20 @@ async fn spacelift(aws: &Aws, fleet: &Fleet, access: &SpaceliftAccess) -> Result
             Some(found.ok_or_else(|| Fault::retryable(format!("no secret is stored as {arn}")))?)
         }
     };
+    let references = References::new(Arc::new(SsmSecrets::absolute(aws)), manager);
+    // Spacelift's module takes any parameter's name, so this does too.
+    let references = references.with_plain_names();
+    if !references.takes(&access.key_secret) {
+        // Not shown: it may be the secret itself.
+        let rest =
+            "names neither a parameter of SSM's nor, by its ARN, a secret of Secrets Manager";
+        return Err(Fault::poison(format!("{KEY_SECRET} {rest}")));
+    }
     Ok(Config {
         endpoint: access.endpoint.clone(),
         key_id: access.key_id.clone(),
         key_secret_name: access.key_secret.clone(),
-        secrets: Arc::new(References::new(Arc::new(SsmSecrets::absolute(aws)), manager)),
+        secrets: Arc::new(references),
         worker_pool: fleet.pool.0.clone(),
         group: fleet.group.name.clone(),
         ca_bundle,

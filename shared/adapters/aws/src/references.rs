@@ -8,13 +8,24 @@ use windlass_ports::{Fault, Secrets};
 pub struct References {
     parameters: Arc<dyn Secrets>,
     manager: Arc<dyn Secrets>,
+    plain: bool,
 }
+
+/// Hexadecimal digits in a row that are taken for a secret itself, and for no parameter's name.
+const HEX_CHARS_MAX: usize = 31;
 
 impl References {
     /// `parameters` must take absolute names.
     #[must_use]
     pub fn new(parameters: Arc<dyn Secrets>, manager: Arc<dyn Secrets>) -> Self {
-        Self { parameters, manager }
+        Self { parameters, manager, plain: false }
+    }
+
+    /// Takes a parameter's name without any `/` too, where a setting is somebody else's and may say
+    /// so. Ours do not: what looks like a name may be the secret itself.
+    #[must_use]
+    pub fn with_plain_names(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Whether this looks like a reference, for whoever reads settings.
@@ -33,10 +44,17 @@ impl References {
         required(reference, self.fresh(reference).await?)
     }
 
+    /// Whether it can be asked for this, for whoever wants to know at the start.
+    #[must_use]
+    pub fn takes(&self, reference: &str) -> bool {
+        self.store(reference).is_ok()
+    }
+
     fn store(&self, reference: &str) -> Result<&dyn Secrets, Fault> {
         match reference {
             _ if is_secret(reference) => Ok(&*self.manager),
             _ if is_parameter(reference) => Ok(&*self.parameters),
+            _ if self.plain && is_plain_name(reference) => Ok(&*self.parameters),
             // Not shown: somebody may have put the secret itself where its name belongs.
             _ => Err(Fault::poison(
                 "a setting names no secret: it must be the ARN of a secret in Secrets Manager, or \
@@ -53,6 +71,12 @@ fn is_secret(text: &str) -> bool {
 
 fn is_parameter(text: &str) -> bool {
     text.starts_with('/') && text.len() > 1
+}
+
+fn is_plain_name(text: &str) -> bool {
+    let named = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let is_value = text.len() > HEX_CHARS_MAX && text.bytes().all(|b| b.is_ascii_hexdigit());
+    !text.is_empty() && text.bytes().all(named) && !is_value
 }
 
 fn required(reference: &str, value: Option<String>) -> Result<String, Fault> {
@@ -127,6 +151,20 @@ mod tests {
             assert!(!References::is_reference(odd));
             let fault = references.value(odd).await.unwrap_err();
             assert!(!fault.is_retryable() && !fault.chain().contains("ghp_"), "{odd}");
+        }
+        // Somebody else's setting may have a plain name; a key's secret is none.
+        let references = references.with_plain_names();
+        for (reference, is_one) in [
+            ("github-token", true),
+            ("Pool_key.2", true),
+            ("dead-beef", true),
+            ("a b", false),
+            ("", false),
+            ("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", false),
+        ] {
+            assert_eq!(references.takes(reference), is_one, "{reference}");
+            let value = references.value(reference).await;
+            assert_eq!(value.ok(), is_one.then(|| format!("ssm {reference}")), "{reference}");
         }
         let missing = references.value("/missing").await.unwrap_err();
         assert!(missing.is_retryable() && missing.chain().contains("/missing"));

@@ -30,7 +30,8 @@ impl SsmSecrets {
         Self::under(aws, if inner.is_empty() { "/".to_owned() } else { format!("/{inner}/") })
     }
 
-    /// Takes the whole names of parameters, as in `/windlass/prod/webhook`.
+    /// Takes the whole names of parameters, as in `/windlass/prod/webhook`, or `webhook` for one
+    /// that is in no path.
     #[must_use]
     pub fn absolute(aws: &Aws) -> Self {
         Self::under(aws, String::new())
@@ -44,12 +45,12 @@ impl SsmSecrets {
     /// The parameter of this name, if there can be one.
     fn parameter(&self, name: &str) -> Option<String> {
         let whole = format!("{}{name}", self.prefix);
-        let parts = || whole.split('/').skip(1);
-        let fits = whole.starts_with('/')
-            && whole.len() <= NAME_CHARS_MAX
-            && parts().count() <= LEVELS_MAX
-            && parts().all(is_part);
-        fits.then_some(whole)
+        let fits = match whole.strip_prefix('/') {
+            Some(path) => path.split('/').count() <= LEVELS_MAX && path.split('/').all(is_part),
+            // A parameter outside of any path.
+            None => is_part(&whole),
+        };
+        (fits && whole.len() <= NAME_CHARS_MAX).then_some(whole)
     }
 }
 

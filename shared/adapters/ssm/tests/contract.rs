@@ -37,6 +37,10 @@ async fn a_prefix_is_a_wall() {
     assert_eq!(here.get("token").await.unwrap(), None);
     assert_eq!(all.get("/wall/ab/token").await.unwrap().as_deref(), Some("another-value"));
     assert_eq!(all.get("wall/ab/token").await.unwrap(), None);
+    // One that is in no path has no slash, and nobody's prefix.
+    all.set("wall-token", "a-third-value").await.unwrap();
+    assert_eq!(all.fresh("wall-token").await.unwrap().as_deref(), Some("a-third-value"));
+    assert_eq!(all.get("wall token").await.unwrap(), None);
 }
 
 #[tokio::test]
