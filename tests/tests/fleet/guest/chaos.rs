@@ -8,7 +8,9 @@ use spacelift_server::Failure;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const STEPS: u64 = 40;
+const STEPS: u64 = 48;
+/// So long more runs come than end, then fewer.
+const TIDE_STEPS: u64 = 6;
 /// An invocation takes about this long, cold, on a busy machine.
 const KILLED_MS: u64 = 400;
 
@@ -27,8 +29,8 @@ fn nothing_busy_dies_whoever_is_killed_when() {
             }
         });
         let _ends = Over(&over);
-        for _ in 0..steps.unwrap_or(STEPS) {
-            step(&site, &mut dice);
+        for n in 0..steps.unwrap_or(STEPS) {
+            step(&site, &mut dice, n / TIDE_STEPS % 2 == 0);
         }
     });
     println!("{} runs, {} machines gone", site.crew.begun(), site.group.gone().len());
@@ -46,10 +48,11 @@ impl Drop for Over<'_> {
     }
 }
 
-fn step(site: &Site, dice: &mut Dice) {
-    site.crew.queue(i64::try_from(dice.below(4)).unwrap_or(0));
+fn step(site: &Site, dice: &mut Dice, rises: bool) {
+    let (come, end) = if rises { (4, 4) } else { (1, 2) };
+    site.crew.queue(i64::try_from(dice.below(come)).unwrap_or(0));
     for worker in site.crew.busy() {
-        if dice.below(3) == 0 {
+        if dice.below(end) == 0 {
             site.crew.finish(&worker);
         }
     }
@@ -58,7 +61,7 @@ fn step(site: &Site, dice: &mut Dice) {
     }
     spacelift_has_a_bad_day(site, dice);
     aws_has_a_bad_day(site, dice);
-    let killed = (dice.below(2) == 0).then(|| Duration::from_millis(dice.below(KILLED_MS)));
+    let killed = (dice.below(3) == 0).then(|| Duration::from_millis(dice.below(KILLED_MS)));
     site.functions.lambda.kill_after(GUEST, killed);
     // What comes of it is not asked: the next tick sees what there is.
     let _ = site.try_tick();
@@ -69,7 +72,7 @@ fn spacelift_has_a_bad_day(site: &Site, dice: &mut Dice) {
     server.heal();
     let field = ["workerPool", "workerDrainSet", "workerDrainSet", "apiKeyUser"];
     let field = field[usize::try_from(dice.below(4)).unwrap_or(0)];
-    let failure = match dice.below(9) {
+    let failure = match dice.below(14) {
         0 => Failure::Status(500, "oops"),
         1 => Failure::TooMany { retry_after_s: Some(1) },
         2 => Failure::Slow(Duration::from_millis(dice.below(300))),
@@ -90,7 +93,7 @@ fn spacelift_has_a_bad_day(site: &Site, dice: &mut Dice) {
 
 fn aws_has_a_bad_day(site: &Site, dice: &mut Dice) {
     let seed = dice.below(u64::MAX);
-    let (when, status) = match dice.below(6) {
+    let (when, status) = match dice.below(9) {
         0 => (When::Before, Some(400)),
         1 => (When::Before, Some(500)),
         2 => (When::After, Some(500)),

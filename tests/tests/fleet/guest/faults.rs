@@ -112,8 +112,14 @@ fn auto_scaling_throttles_fails_and_forgets_to_answer() {
 /// soon as it is surely no machine that is only just being launched.
 #[test]
 fn a_machine_that_was_detached_and_not_ended_is_found_again() {
-    for (action, when) in [("DetachInstances", When::After), ("TerminateInstances", When::Before)] {
-        let site = Site::with_machines(1, Settings::default());
+    let tag = Settings::default().tag;
+    for (action, when, tag) in [
+        ("DetachInstances", When::After, tag),
+        ("TerminateInstances", When::Before, tag),
+        // Only its worker still says that it is there.
+        ("TerminateInstances", When::Before, ("Name", "worker")),
+    ] {
+        let site = Site::with_machines(1, Settings { tag, ..Settings::default() });
         let fault = Fault {
             action: Some(action.to_owned()),
             when,

@@ -14,6 +14,15 @@ fn the_key_may_lie_in_secrets_manager_and_the_authority_in_the_environment() {
     assert_eq!(read.map(|call| call.action).collect::<Vec<_>>(), ["GetSecretValue"]);
 }
 
+/// That module takes a parameter of one's own (`byo_ssm`), whose name need not be a path.
+#[test]
+fn the_key_may_be_a_parameter_with_a_plain_name() {
+    let site = Site::new(Settings { key: Key::PlainParameter, ..Settings::default() });
+    site.crew.queue(1);
+    site.tick();
+    assert_eq!(site.group.desired(), 1);
+}
+
 /// Whatever level the log has, and whatever goes wrong: what is secret is not in it (the proofs of
 /// every site look for the secrets, and for every token).
 #[test]
@@ -68,6 +77,20 @@ fn what_is_missing_or_wrong_is_told_in_one_message_before_anything_is_asked() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(site.asked(), Vec::<String>::new());
+}
+
+/// The secret itself, where its name belongs: it is told, and not shown.
+#[test]
+fn a_secret_is_no_name() {
+    let mut site = Site::new(Settings::default());
+    let secret = "0123456789abcdef".repeat(4);
+    site.functions.lambda.set_variable(GUEST, "SPACELIFT_API_KEY_SECRET_NAME", Some(&secret));
+    let why = site.try_tick().expect_err("it can't start").to_string();
+    let said = site.functions.said();
+    assert!(said.contains("SPACELIFT_API_KEY_SECRET_NAME names neither"), "{said}");
+    assert!(!why.contains(&secret), "{why}");
+    assert_eq!(site.asked(), Vec::<String>::new());
+    site.rotate(&secret);
 }
 
 /// A tick that nobody needs any more.

@@ -14,6 +14,7 @@ pub(super) const GUEST: &str = "guest";
 const CALLER: &str = "fn-guest";
 const GROUP: &str = "sp5ft-01jpool";
 const PARAMETER: &str = "/sp5ft-01jpool/spacelift-api-secret";
+const PLAIN: &str = "spacelift-api-secret";
 /// That module's tag, and its function's time limit.
 const TAG: &str = "WorkerPoolID";
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +36,8 @@ const ROLE: [&str; 5] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Parameter,
+    /// Somebody's own, in no path.
+    PlainParameter,
     Secret,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Settings {
     pub(super) max_create: u32,
     pub(super) max_kill: u32,
     pub(super) key: Key,
+    /// The tag that its machines have from their launch on.
+    pub(super) tag: (&'static str, &'static str),
     /// A Spacelift from before `availableAt`.
     pub(super) legacy: bool,
     /// The private authority is told by `SPACELIFT_CA_BUNDLE`, not known to the machine.
@@ -56,7 +61,9 @@ impl Default for Settings {
     fn default() -> Self {
         let sizes = Sizes { min: 0, desired: 0, max: 10 };
         let (max_create, max_kill, key) = (10, 10, Key::Parameter);
-        Self { sizes, each: 1, max_create, max_kill, key, legacy: false, own_authority: false }
+        let tag = (TAG, POOL);
+        let (legacy, own_authority) = (false, false);
+        Self { sizes, each: 1, max_create, max_kill, key, tag, legacy, own_authority }
     }
 }
 
@@ -76,8 +83,8 @@ pub(super) struct Site {
 impl Site {
     #[track_caller]
     pub(super) fn new(settings: Settings) -> Self {
-        let emulator = Arc::new(Emulator::start().expect("an AWS API server"));
-        let group = Group::create(emulator.clone(), GROUP, settings.sizes, (TAG, POOL));
+        let emulator = Emulator::alone().expect("an AWS API server");
+        let group = Group::create(emulator.clone(), GROUP, settings.sizes, settings.tag);
         let group = Arc::new(group);
         emulator.set_boot_ms(ms(BOOT)).expect("boots take time");
         let options = Options { tls: true, legacy: settings.legacy, ..Options::default() };
@@ -231,9 +238,9 @@ fn variables(
 /// Keeps the key's secret. What names it, and the action that reads it.
 fn keep(emulator: &Emulator, key: Key) -> (String, &'static str) {
     match key {
-        Key::Parameter => {
+        Key::Parameter | Key::PlainParameter => {
             store(emulator, key, KEY_SECRET);
-            (PARAMETER.to_owned(), "ssm:GetParameter")
+            (parameter(key).to_owned(), "ssm:GetParameter")
         }
         Key::Secret => {
             let words = json!({ "Name": GROUP, "SecretString": KEY_SECRET });
@@ -246,12 +253,16 @@ fn keep(emulator: &Emulator, key: Key) -> (String, &'static str) {
     }
 }
 
+fn parameter(key: Key) -> &'static str {
+    if key == Key::PlainParameter { PLAIN } else { PARAMETER }
+}
+
 fn store(emulator: &Emulator, key: Key, secret: &str) {
     let (service, target, words) = match key {
-        Key::Parameter => (
+        Key::Parameter | Key::PlainParameter => (
             "ssm",
             "AmazonSSM.PutParameter",
-            json!({ "Name": PARAMETER, "Value": secret, "Type": "SecureString", "Overwrite": true }),
+            json!({ "Name": parameter(key), "Value": secret, "Type": "SecureString", "Overwrite": true }),
         ),
         Key::Secret => (
             "secretsmanager",
