@@ -33,13 +33,21 @@ const LAST_MS: u64 = 10_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     ends: SystemTime,
+    /// Nothing is begun when no more than this is left.
+    last_ms: u64,
 }
 
 impl Turn {
     /// For tests, and for callers with a limit of their own.
     #[must_use]
     pub fn ending_in(left: Duration) -> Self {
-        Self { ends: now() + left }
+        Self { ends: now() + left, last_ms: LAST_MS }
+    }
+
+    /// One that begins now. Of a short limit, which is whoever deploys the function's, half is for
+    /// beginning: else nothing ever would be.
+    fn until(ends: SystemTime) -> Self {
+        Self { ends, last_ms: LAST_MS.min(ms_until(ends) / 2) }
     }
 
     /// Too soon to begin anything that takes time.
@@ -51,9 +59,13 @@ impl Turn {
     /// For so long anything may still be begun.
     #[must_use]
     pub fn left_ms(&self) -> u64 {
-        let left = self.ends.duration_since(now()).unwrap_or_default();
-        u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_sub(LAST_MS)
+        ms_until(self.ends).saturating_sub(self.last_ms)
     }
+}
+
+fn ms_until(ends: SystemTime) -> u64 {
+    let left = ends.duration_since(now()).unwrap_or_default();
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Lambda states deadlines by the machine's clock, which is also read here: nothing is compared
@@ -118,7 +130,7 @@ where
     Fut: Future<Output = Result<Value, Fault>>,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
-        let turn = Turn { ends: event.context.deadline() };
+        let turn = Turn::until(event.context.deadline());
         let handled = handler(event.payload, turn);
         async { handled.await.map_err(Failure) }
     }))
@@ -138,5 +150,20 @@ impl From<Failure> for Diagnostic {
     fn from(Failure(fault): Failure) -> Self {
         let kind = if fault.is_retryable() { "Retryable" } else { "Poison" };
         Self { error_type: kind.to_owned(), error_message: fault.chain() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_its_limit_an_invocation_begins_something() {
+        for (limit_s, expect_ms) in [(60, 50_000), (20, 10_000), (10, 5_000), (3, 1_500), (0, 0)] {
+            let left_ms = Turn::until(now() + Duration::from_secs(limit_s)).left_ms();
+            let range = expect_ms.min(1)..=expect_ms;
+            assert!(range.contains(&left_ms), "{limit_s} s: {left_ms}");
+        }
+        assert!(Turn::ending_in(Duration::from_secs(9)).ends_soon());
     }
 }
