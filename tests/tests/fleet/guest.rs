@@ -1,8 +1,8 @@
 //! The autoscaler as a guest in Spacelift's own module: its role, its environment, no store.
 mod chaos;
+mod environment;
 mod faults;
 mod races;
-mod secrets;
 mod site;
 
 use emulator::{Failing, Hook, Why};

@@ -3,7 +3,7 @@
 use super::site::{GUEST, PAST_BOOTS, Settings, Site};
 use e2e::fleet::Dice;
 use e2e::{LONG, until};
-use emulator::{Fault, When};
+use emulator::{Failing, Fault, When};
 use spacelift_server::Failure;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn nothing_busy_dies_whoever_is_killed_when() {
         });
         let _ends = Over(&over);
         for n in 0..steps.unwrap_or(STEPS) {
-            step(&site, &mut dice, n / TIDE_STEPS % 2 == 0);
+            step(&site, &mut dice, (n / TIDE_STEPS).is_multiple_of(2));
         }
     });
     println!("{} runs, {} machines gone", site.crew.begun(), site.group.gone().len());
@@ -105,12 +105,18 @@ fn aws_has_a_bad_day(site: &Site, dice: &mut Dice) {
     let fault = Fault { caller, when, status, rate, seed: Some(seed), ..Fault::default() };
     let faults = status.map(|_| fault);
     site.emulator.set_faults(faults.as_slice()).expect("faults");
+    let code = "InsufficientInstanceCapacity".to_owned();
+    let capacity = Some(u32::try_from(dice.below(6)).unwrap_or(0));
+    let failing = Failing { code, times: None, capacity };
+    let failing = (dice.below(4) == 0).then_some(&failing);
+    site.emulator.fail_launches(&site.group.name, failing).expect("a rule for launches");
 }
 
 /// When all is well again, everything that was begun comes to its end, and nothing is left.
 fn comes_to_rest(site: &Site) {
     site.server().heal();
     site.emulator.set_faults(&[]).expect("no faults");
+    site.emulator.fail_launches(&site.group.name, None).expect("launches succeed");
     site.functions.lambda.kill_after(GUEST, None);
     site.server().pool(|pool| pool.pending = 0);
     // Machines in no group are taken for young ones for a while.

@@ -49,6 +49,8 @@ pub(super) struct Settings {
     pub(super) max_create: u32,
     pub(super) max_kill: u32,
     pub(super) key: Key,
+    /// The function's time limit.
+    pub(super) timeout: Duration,
     /// The tag that its machines have from their launch on.
     pub(super) tag: (&'static str, &'static str),
     /// A Spacelift from before `availableAt`.
@@ -61,9 +63,9 @@ impl Default for Settings {
     fn default() -> Self {
         let sizes = Sizes { min: 0, desired: 0, max: 10 };
         let (max_create, max_kill, key) = (10, 10, Key::Parameter);
-        let tag = (TAG, POOL);
+        let (timeout, tag) = (TIMEOUT, (TAG, POOL));
         let (legacy, own_authority) = (false, false);
-        Self { sizes, each: 1, max_create, max_kill, key, tag, legacy, own_authority }
+        Self { sizes, each: 1, max_create, max_kill, key, timeout, tag, legacy, own_authority }
     }
 }
 
@@ -101,7 +103,7 @@ impl Site {
         if settings.own_authority {
             env.insert("SPACELIFT_CA_BUNDLE".to_owned(), authority);
         }
-        let guise = Guise { name: GUEST, binary: "autoscaler", env, timeout: TIMEOUT };
+        let guise = Guise { name: GUEST, binary: "autoscaler", env, timeout: settings.timeout };
         let functions = Functions::new(&emulator, &folder.path().join("logs"), vec![guise]);
         if !settings.own_authority {
             // The machine's own trust, as it is in Spacelift's public one.

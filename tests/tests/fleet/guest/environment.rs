@@ -93,6 +93,15 @@ fn a_secret_is_no_name() {
     site.rotate(&secret);
 }
 
+/// That module's is 30 s, and may be set.
+#[test]
+fn a_short_time_limit_is_no_reason_to_begin_nothing() {
+    let site = Site::new(Settings { timeout: Duration::from_secs(9), ..Settings::default() });
+    site.crew.queue(1);
+    site.tick();
+    assert_eq!(site.group.desired(), 1);
+}
+
 /// A tick that nobody needs any more.
 #[test]
 fn a_tick_that_comes_late_does_nothing() {
