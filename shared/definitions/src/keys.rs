@@ -118,6 +118,9 @@ static SPACE: Object = Object {
         optional("parent", text(Format::Name), "`root`", "The space that this one lies in."),
         optional("repositories", Kind::List(&Kind::Text(Format::Repository)), "none",
             "Other repositories that may declare spaces and stacks in this space and below it."),
+        optional("shared_with", Kind::List(&Kind::Text(Format::Repository)), "none",
+            "Other repositories whose stacks may depend on stacks of this space and below it, and \
+             so read their outputs."),
     ],
 };
 

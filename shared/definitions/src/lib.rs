@@ -14,6 +14,7 @@ mod keys;
 mod model;
 mod names;
 mod problem;
+mod reach;
 mod read;
 mod reference;
 mod resolve;

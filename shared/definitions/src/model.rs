@@ -30,6 +30,10 @@ pub struct World {
     /// Spaces in which this repository may define, with all below them. The first repository's
     /// is `root`.
     pub granted: BTreeSet<SpaceId>,
+    /// Spaces whose stacks this repository's may depend on, with all below them.
+    pub shared: BTreeSet<SpaceId>,
+    /// Other repositories that may define in a space that was granted to this one.
+    pub beside: BTreeSet<RepoName>,
     /// Pools that exist anyway, or are declared elsewhere.
     pub pools: BTreeMap<PoolId, OtherPool>,
     /// Names of all secrets; None: not known, nothing is checked.
@@ -46,6 +50,8 @@ impl Default for World {
             left: BTreeMap::new(),
             spaces: BTreeMap::new(),
             granted: BTreeSet::from([ROOT_SPACE.into()]),
+            shared: BTreeSet::new(),
+            beside: BTreeSet::new(),
             pools: BTreeMap::new(),
             secrets: None,
             repositories: None,
@@ -56,6 +62,7 @@ impl Default for World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherStack {
     pub repository: RepoName,
+    pub space: SpaceId,
     /// The stacks that it waits for.
     pub depends_on: Vec<StackId>,
 }
@@ -98,6 +105,9 @@ pub struct SpaceDef {
     /// Other repositories that may define in this space and below it.
     #[serde(default)]
     pub repositories: Vec<RepoName>,
+    /// Other repositories whose stacks may depend on stacks of this space and below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<RepoName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

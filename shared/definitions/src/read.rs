@@ -27,6 +27,7 @@ pub(crate) struct Space {
     pub(crate) description: String,
     pub(crate) parent: Option<Text>,
     pub(crate) repositories: Vec<Text>,
+    pub(crate) shared_with: Vec<Text>,
 }
 
 pub(crate) struct Pool {
@@ -145,6 +146,7 @@ impl Declared {
                 description: plain(&space, "description").unwrap_or_default(),
                 parent: space.text("parent"),
                 repositories: space.texts("repositories"),
+                shared_with: space.texts("shared_with"),
             })
         }));
         self.pools.extend(fields.objects("worker_pools").filter_map(|pool| {

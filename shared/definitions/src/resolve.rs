@@ -28,7 +28,7 @@ pub(crate) fn resolve(home: &Home<'_>, declared: Declared, faults: &mut Faults<'
     let carried =
         contexts.iter().map(|one| &one.carried).chain(stacks.iter().map(|one| &one.carried));
     for secret in carried.flat_map(|carried| &carried.secrets) {
-        check_secret(home.world.secrets.as_ref(), secret, faults);
+        home.check_secret(secret, faults);
     }
     let pools = Pools::resolve(pools, home, &spaces, faults);
     let contexts = Contexts::resolve(contexts, &spaces, faults);
@@ -46,16 +46,6 @@ pub(crate) fn resolve(home: &Home<'_>, declared: Declared, faults: &mut Faults<'
     let stacks = defs.into_values().collect();
     let contexts = contexts.into_defs();
     Definitions { spaces: space_defs, worker_pools: pools.defs, contexts, stacks }
-}
-
-fn check_secret(known: Option<&BTreeSet<String>>, name: &Text, faults: &mut Faults<'_>) {
-    let Some(known) = known else { return };
-    if known.contains(&name.text) {
-        return;
-    }
-    let near = faults.nearest(&name.text, known.iter().map(String::as_str));
-    let help = near.unwrap_or_else(|| format!("store it with `windlass secret set {}`", name.text));
-    faults.add(name.at, format!("unknown secret {}", quote(&name.text)), Some(help));
 }
 
 struct Pools {
@@ -247,9 +237,16 @@ impl Resolver<'_> {
             return (repository, self.home.default_branch.to_owned());
         };
         if let Some(branch) = known.get(&repository) {
+            if !self.home.may_name_code_of(&repository) {
+                let message =
+                    format!("repository `{repository}` shares no space with `{}`", self.home.repo);
+                let help = "name both in the `repositories` of one space".to_owned();
+                faults.add(name.at, message, Some(help));
+            }
             return (repository, branch.clone());
         }
-        let others = known.keys().map(RepoName::as_str).chain([self.home.repo.as_str()]);
+        let others = known.keys().filter(|name| self.home.may_name_code_of(name));
+        let others = others.map(RepoName::as_str).chain([self.home.repo.as_str()]);
         let help = faults.nearest(&name.text, others);
         faults.add(name.at, format!("unknown repository {}", quote(&name.text)), help);
         home()
@@ -264,6 +261,7 @@ impl Resolver<'_> {
         let mut waits = Vec::new();
         for edge in declared {
             let Some(slug) = self.names.find(&edge.stack, faults) else { continue };
+            self.home.check_edge(&slug, edge.stack.at, self.spaces, faults);
             let stack = StackId(slug.clone());
             waits.push((slug.clone(), edge.stack.at));
             let references = edge.references.clone();

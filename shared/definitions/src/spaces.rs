@@ -71,11 +71,8 @@ impl<'w> Spaces<'w> {
                 name: space.name.text.clone(),
                 description: space.description.clone(),
                 parent: SpaceId(parent),
-                repositories: space
-                    .repositories
-                    .iter()
-                    .map(|name| RepoName(name.text.clone()))
-                    .collect(),
+                repositories: repositories(&space.repositories),
+                shared_with: repositories(&space.shared_with),
             });
         }
         let edges = self
@@ -118,8 +115,7 @@ impl<'w> Spaces<'w> {
         repo: &RepoName,
         faults: &mut Faults<'_>,
     ) {
-        let may = |space: &str| self.granted.contains(&SpaceId(space.to_owned()));
-        if may(ROOT_SPACE) || self.upwards(space).any(may) {
+        if self.is_granted(space) {
             return;
         }
         let message =
@@ -133,6 +129,17 @@ impl<'w> Spaces<'w> {
         faults.add(at, message, Some(help));
     }
 
+    /// Whether this repository may define in `space`.
+    pub(crate) fn is_granted(&self, space: &str) -> bool {
+        self.is_among(space, self.granted)
+    }
+
+    /// Whether `space` is one of these or lies in one, however deep.
+    pub(crate) fn is_among(&self, space: &str, spaces: &BTreeSet<SpaceId>) -> bool {
+        let among = |space: &str| spaces.contains(&SpaceId(space.to_owned()));
+        among(ROOT_SPACE) || self.upwards(space).any(among)
+    }
+
     fn upwards<'s>(&'s self, space: &'s str) -> impl Iterator<Item = &'s str> {
         let parent = |space: &&'s str| match self.parents.get(*space) {
             Some(parent) => Some(parent.as_str()),
@@ -141,6 +148,10 @@ impl<'w> Spaces<'w> {
         };
         std::iter::successors(Some(space), parent).take(LEVELS_MAX)
     }
+}
+
+fn repositories(names: &[Text]) -> Vec<RepoName> {
+    names.iter().map(|name| RepoName(name.text.clone())).collect()
 }
 
 /// `a → b → a`

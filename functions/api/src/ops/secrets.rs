@@ -1,5 +1,5 @@
 //! Secrets by name. A value goes in and never comes out here, not even in an error. They belong to
-//! the installation: definitions of any space may refer to them.
+//! the installation; which repository's definitions may name one, its name says.
 use super::audit::{entry, tell};
 use super::{App, Error, event_id};
 use crate::auth::{Admin, Who};

@@ -52,12 +52,14 @@ pub(super) async fn around(
     for (slug, stack) in stacks.filter(|(_, stack)| stack.owner != *repo) {
         let other = OtherStack {
             repository: stack.owner.clone(),
+            space: stack.space.clone(),
             depends_on: stack.parents.iter().map(|edge| edge.stack.clone()).collect(),
         };
         world.stacks.insert(slug.clone(), other);
     }
     for repository in deps.repositories.iter() {
-        let other = OtherStack { repository: repository.name.clone(), depends_on: vec![] };
+        let (space, depends_on) = (ROOT_SPACE.into(), vec![]);
+        let other = OtherStack { repository: repository.name.clone(), space, depends_on };
         world.stacks.insert(administrative_slug(&repository.name), other);
     }
     let served = catalog.into_iter().flat_map(|catalog| catalog.commits.keys());
@@ -70,6 +72,10 @@ pub(super) async fn around(
         for space in declared.spaces {
             if space.repositories.contains(repo) {
                 world.granted.insert(space.slug.clone());
+                world.beside.extend(space.repositories);
+            }
+            if space.shared_with.contains(repo) {
+                world.shared.insert(space.slug.clone());
             }
             let known = OtherSpace { repository: other.clone(), parent: space.parent };
             world.spaces.insert(space.slug, known);

@@ -139,7 +139,11 @@ fn who_must_agree_to_a_removal() {
             "stack `kept` would go; its resources stay and nobody would manage them",
         ]
     );
-    let child = OtherStack { repository: "apps".into(), depends_on: vec!["empty".into()] };
+    let child = OtherStack {
+        repository: "apps".into(),
+        space: "root".into(),
+        depends_on: vec!["empty".into()],
+    };
     let world = World { stacks: BTreeMap::from([("shop".into(), child)]), ..World::default() };
     assert_eq!(
         refused(&diff, &world),

@@ -13,7 +13,8 @@ pub(crate) const EXAMPLE: &str = include_str!("../windlass.example.yaml");
 
 /// The example waits for a stack that it doesn't declare.
 pub(crate) fn world() -> World {
-    let network = OtherStack { repository: "net".into(), depends_on: Vec::new() };
+    let network =
+        OtherStack { repository: "net".into(), space: "root".into(), depends_on: Vec::new() };
     World {
         stacks: [("network".into(), network)].into(),
         secrets: Some(["cluster/token".to_owned()].into()),

@@ -10,6 +10,7 @@ fn world() -> World {
     let other = RepoName::from("apps");
     let stack = |parents: &[&str]| OtherStack {
         repository: other.clone(),
+        space: "theirs".into(),
         depends_on: parents.iter().map(|parent| (*parent).into()).collect(),
     };
     World {
@@ -23,6 +24,8 @@ fn world() -> World {
             OtherSpace { repository: other.clone(), parent: "root".into() },
         )]),
         granted: BTreeSet::from(["root".into()]),
+        shared: BTreeSet::new(),
+        beside: BTreeSet::new(),
         pools: BTreeMap::from([
             ("big".into(), OtherPool { repository: None, space: "root".into() }),
             ("theirs".into(), OtherPool { repository: Some(other.clone()), space: "apps".into() }),
@@ -403,6 +406,66 @@ fn a_repository_defines_only_where_it_may() {
         "4:24: pool `w` is in a space where repository `infra` may not define — it was granted `apps`",
     ];
     assert_eq!(seen, expect);
+}
+
+/// What another repository than the root space's owner may name: what is its own, and what was given.
+#[test]
+fn a_repository_names_only_what_was_given_to_it() {
+    let stack = |what: &str| format!("version: 1\nstacks: [{{ name: one, space: team, {what} }}]");
+    let secret = |name: &str| stack(&format!("env: [{{ name: X, secret: {name} }}]"));
+    let edge = |to: &str| stack(&format!("depends_on: [{{ stack: {to} }}]"));
+    let code = |of: &str| stack(&format!("repository: {of}"));
+    let own_space = "version: 1\nspaces: [{ name: cluster, parent: team }]\nstacks: [{ name: one, \
+                     space: cluster, env: [{ name: X, secret: cluster/token }] }]";
+    let other = |space: &str| OtherStack {
+        repository: "apps".into(),
+        space: space.into(),
+        depends_on: vec![],
+    };
+    let space = |parent: &str| OtherSpace { repository: "apps".into(), parent: parent.into() };
+    let spaces = ["team", "platform", "closed"].map(|slug| (slug.into(), space("root")));
+    let world = |granted: &str| World {
+        granted: BTreeSet::from([granted.into()]),
+        shared: BTreeSet::from(["platform".into()]),
+        beside: BTreeSet::from(["lib".into()]),
+        spaces: spaces.clone().into_iter().chain([("deep".into(), space("platform"))]).collect(),
+        stacks: ["team", "platform", "deep", "closed", "root"]
+            .map(|space| (format!("in-{space}").as_str().into(), other(space)))
+            .into(),
+        secrets: Some(["team/token", "cluster/token"].map(str::to_owned).into()),
+        repositories: Some(
+            ["infra", "lib", "apps"].map(|name| (name.into(), "main".to_owned())).into(),
+        ),
+        ..World::default()
+    };
+    #[rustfmt::skip]
+    let table = [
+        (secret("team/token"),    None),
+        (secret("cluster/token"), Some("secret `cluster/token` is not for repository `infra` — store it under a name that begins with `team/`")),
+        (secret("team/tokn"),     Some("unknown secret `team/tokn` — did you mean `team/token`?")),
+        (own_space.to_owned(),    Some("secret `cluster/token` is not for repository `infra` — store it under a name that begins with `team/`")),
+        (edge("in-team"),         None),
+        (edge("in-platform"),     None),
+        (edge("in-deep"),         None),
+        (edge("in-closed"),       Some("stack `in-closed` lies in space `closed`, which is not shared with repository `infra` — name the repository in the `shared_with` of a space that holds `in-closed`")),
+        (edge("in-root"),         Some("stack `in-root` lies in space `root`, which is not shared with repository `infra` — name the repository in the `shared_with` of a space that holds `in-root`")),
+        (code("infra"),           None),
+        (code("lib"),             None),
+        (code("apps"),            Some("repository `apps` shares no space with `infra` — name both in the `repositories` of one space")),
+    ];
+    for (text, expect) in table {
+        let told = |granted: &str| -> Vec<String> {
+            let problems = read(&text, &world(granted)).err().unwrap_or_default();
+            problems.iter().map(windlass_definitions::Problem::sentence).collect()
+        };
+        assert_eq!(
+            told("team"),
+            expect.map(str::to_owned).into_iter().collect::<Vec<_>>(),
+            "{text}"
+        );
+        let unknown = text.contains("tokn");
+        assert_eq!(told("root").is_empty(), !unknown, "the root space's owner: {text}");
+    }
 }
 
 #[test]

@@ -135,7 +135,8 @@ fn the_example_is_valid() {
 const FULL: &str = r#"{
     "version": 1,
     "include": ["a.yaml"],
-    "spaces": [{ "name": "s", "description": "d-space", "parent": "root", "repositories": ["other"] }],
+    "spaces": [{ "name": "s", "description": "d-space", "parent": "root", "repositories": ["other"],
+                 "shared_with": ["third"] }],
     "worker_pools": [{ "name": "p", "description": "d-pool", "space": "s", "drift_budget": 5 }],
     "contexts": [{
         "name": "c", "description": "d-context", "labels": ["l-context"], "priority": 77, "space": "s",
