@@ -4,7 +4,7 @@
 mod site;
 
 use e2e::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use site::{SLOW, Site};
 use std::time::Duration;
 
@@ -120,4 +120,37 @@ fn a_tool_that_its_own_worker_kills_leaves_no_lock() {
     assert_eq!(result["verdict"], "failed", "{result:#}");
     assert!(result["warnings"].to_string().contains("was removed"), "{result:#}");
     assert!(site.object(LOCK).is_none());
+}
+
+/// What an operator asks of an autoscaler's memory, straight from its bucket.
+#[test]
+fn an_operator_reads_why_a_fleet_is_as_it_is() {
+    let site = Site::new();
+    let why = ["fleet", "why", "default", "--bucket", site.bucket()];
+    let none = site.windlass(&why);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert_eq!(none.status.code(), Some(4), "{said}");
+    let words = format!("there is no fleet/default/ledger.json in {}", site.bucket());
+    assert!(said.contains(&words), "{said}");
+
+    let explained = json!({
+        "at": 1_795_435_200_000_u64, "due": 1_795_435_200_000_u64,
+        "seen": {
+            "group": "workers", "desired": 2, "min": 0, "max": 5, "machines_in_group": 2,
+            "machines_booting": 2, "workers_live": 0, "slots_open": 0, "slots_busy": 0,
+            "schedulable": 10, "oldest_ms": 90_000, "machines": [],
+        },
+        "actions": [], "why": {"why": "grown"}, "unmet": null, "alarms": [],
+    });
+    let ledger =
+        json!({"schema": 1, "revision": 7, "write_id": "w", "value": {"explained": explained}});
+    site.put("fleet/default/ledger.json", ledger.to_string().as_bytes());
+    let told = site.windlass(&why);
+    let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert!(told.status.success(), "{out}{err}");
+    assert!(out.contains("more is wanted than there is"), "{out}");
+    assert!(out.contains("10 runs may start, the oldest for 1 min 30 s"), "{out}");
+    let json = site.windlass(&[&why[..], &["--json"]].concat());
+    let document: Value = serde_json::from_slice(&json.stdout).expect("one document");
+    assert_eq!(document, explained);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 const QUEUES: [&str; 3] = ["jobs-default-first", "jobs-default-rest", "reports.fifo"];
@@ -119,6 +119,17 @@ impl Site {
             .stdout(Stdio::null())
             .stderr(log);
         self.worker = Some(command.spawn().expect("a worker"));
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.name
+    }
+
+    /// What an operator types.
+    pub(crate) fn windlass(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(binary::windlass_on_aws());
+        command.args(words).envs(self.aws.emulator.env("operator")).env_remove("AWS_PROFILE");
+        command.stdin(Stdio::null()).output().expect("the program can be started")
     }
 
     pub(crate) fn kill(&mut self, tool_too: bool) {
