@@ -145,6 +145,22 @@ fn a_void_ends_an_epoch() {
     assert!(void.doom(&OpId("1".into())).unwrap().doomed());
 }
 
+/// Rule C6: one agent and one lease are the unit of loss: all runs of a machine are lost together,
+/// and nobody ends it for one while another goes on.
+#[test]
+fn neighbours_are_lost_together() {
+    let record = Instance::new(&"i-1".into(), &"p".into(), 3, "", None, NOW);
+    let record = record.take(1, &job(1)).unwrap().take(1, &job(2)).unwrap();
+    let record = record.drain(tick("1"), NOW).unwrap();
+    let void = record.void(1).unwrap();
+    assert_eq!((void.jobs().count(), void.busy(), void.lost()), (0, false, true));
+    let voids = void.slots.iter().filter(|slot| matches!(slot, Slot::Void { .. })).count();
+    assert_eq!((voids, void.holds(1, &job(2)), void.holds(2, &job(2))), (2, false, false));
+    // One of two ended: the other keeps the machine.
+    let left = record.release(1, &job(1), NOW).unwrap();
+    assert_eq!((left.idle_since, left.doom(&OpId("1".into()))), (None, Err(Refused::Busy)));
+}
+
 /// Documents that were stored before the fleet had a say are read as they were meant.
 #[test]
 fn older_documents_are_read() {

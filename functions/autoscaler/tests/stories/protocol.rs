@@ -128,6 +128,7 @@ async fn c7_an_operators_drain_stays() {
     }
     // Idle, it goes; that runs wait brings another, and not this one back.
     world.crew.finish(&machine);
+    world.crew.queue(19);
     world.tick().await;
     world.drains().await.expect("drained");
     assert!(world.gone().contains(&machine));

@@ -5,7 +5,7 @@ use super::grow::{Balance, Growth, more};
 use super::guard::refuses;
 use super::memory::Op;
 use super::repair::broken;
-use super::shrink::{above_desired, drained, fewer, warned};
+use super::shrink::{above_desired, drained, excess, fewer, warned};
 use super::{Action, Alarm, Memory, Plan, Policy, Snapshot, Victim, Why};
 use std::collections::BTreeSet;
 
@@ -22,13 +22,14 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     let mut alarms: BTreeSet<Alarm> = census.alarms.union(&repairs.alarms).cloned().collect();
     actions.extend(repairs.actions);
     actions.extend(warned(s, &census));
-    actions.extend(above_desired(s, &census));
-    let drained = drained(policy, s, &census);
+    let excess = excess(s, &census, memory);
+    actions.extend(above_desired(s, &census, excess));
+    let drained = drained(policy, s, &census, excess);
     let missing = balance.missing().saturating_sub(regained);
     let below_min = s.group.min.saturating_sub(s.group.desired);
     let mut unmet = None;
     let why = if missing > 0 {
-        let growth = more(policy, s, &census, memory, missing, balance.blocked);
+        let growth = more(policy, s, &census, memory, missing, (balance.blocked, excess));
         let Growth { to, why, unmet: short, alarm } = growth;
         unmet = short;
         alarms.extend(alarm);
@@ -40,8 +41,8 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     } else if below_min > 0 {
         actions.insert(0, Action::SetDesired { from: s.group.desired, to: s.group.min });
         Why::Grown
-    } else if census.above(s.group.desired) > 0 {
-        Why::ShrinkingByHand { excess: census.above(s.group.desired) }
+    } else if excess > 0 {
+        Why::ShrinkingByHand { excess }
     } else {
         let shrinkage = fewer(policy, s, &census, memory, &balance, &drained);
         let (sizes, rest): (Vec<Action>, Vec<Action>) = shrinkage
@@ -54,6 +55,7 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     };
     actions.extend(drained.action());
     let mut memory = remember(s, &census, memory, &actions);
+    memory.lowered = excess > 0;
     memory.suspects = repairs.suspects;
     memory.boot_failures = census.boot_failures(&memory).saturating_add(repairs.boots_failed);
     if repairs.boots_failed > 0 {

@@ -69,10 +69,9 @@ pub(super) fn more(
     census: &Census,
     memory: &Memory,
     missing: u32,
-    blocked: bool,
+    (blocked, excess): (bool, u32),
 ) -> Growth {
     let desired = s.group.desired;
-    let excess = census.above(desired);
     if excess > 0 {
         return Growth::none(Why::ShrinkingByHand { excess }, missing, Cause::ByHand, None);
     }

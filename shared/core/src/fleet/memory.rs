@@ -29,6 +29,8 @@ pub struct Memory {
     pub doubted: bool,
     /// What the group's size was when we last decided.
     pub desired: Option<u32>,
+    /// Somebody made the group smaller than what was there, and it is not yet as small.
+    pub lowered: bool,
 }
 
 impl Memory {

@@ -7,9 +7,18 @@ use super::{Action, Because, Memory, OpId, Policy, Snapshot, Victim, Why};
 /// More candidates than have to go: a claim may come before a drain.
 const SPARES_MAX: usize = 10;
 
+/// By how much somebody made the group smaller than what is there. AWS, too, has more than that for
+/// a while, where it launches first and ends then (a refresh, a zone, Spot): nobody wished for it,
+/// and it passes.
+pub(super) fn excess(s: &Snapshot, census: &Census, memory: &Memory) -> u32 {
+    let before = memory.desired.filter(|_| memory.kept && !memory.lowered);
+    let by_hand = before.is_none_or(|before| s.group.desired < before);
+    if by_hand { census.above(s.group.desired) } else { 0 }
+}
+
 /// Somebody else made the group smaller than what is there. What is above takes no more runs and
 /// goes without making it smaller still: idle machines now, busy ones when their runs have ended.
-pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
+pub(super) fn above_desired(s: &Snapshot, census: &Census, excess: u32) -> Vec<Action> {
     // What drains, is broken or is to be left goes anyway; what boots may go when it has come up.
     let goes = |u: &&Unit<'_>| {
         matches!(
@@ -23,7 +32,7 @@ pub(super) fn above_desired(s: &Snapshot, census: &Census) -> Vec<Action> {
         )
     };
     let going = count(census.units.iter().filter(goes).count());
-    let excess = census.above(s.group.desired).saturating_sub(going);
+    let excess = excess.saturating_sub(going);
     let mut open: Vec<&Unit<'_>> =
         census.units.iter().filter(|u| matches!(u.standing, Standing::Open { .. })).collect();
     open.sort_by_key(|u| (busy(u), u.template, u.launched_at, u.id));
@@ -59,7 +68,7 @@ pub(super) fn warned(s: &Snapshot, census: &Census) -> Vec<Action> {
 
 /// What somebody else drained, once it is idle: it holds a place in the group and takes no runs, so
 /// it goes whatever waits, though no more of it than a step.
-pub(super) fn drained(policy: &Policy, s: &Snapshot, census: &Census) -> Drained {
+pub(super) fn drained(policy: &Policy, s: &Snapshot, census: &Census, excess: u32) -> Drained {
     let theirs = |u: &&Unit<'_>| u.standing == Standing::Drained { ours: None, doomed: false };
     let ours = |u: &&Unit<'_>| match &u.standing {
         Standing::Occupied { ours } | Standing::Drained { ours, .. } => ours.is_some(),
@@ -69,7 +78,7 @@ pub(super) fn drained(policy: &Policy, s: &Snapshot, census: &Census) -> Drained
     units.sort_by_key(|u| (u.template, u.launched_at, u.id));
     units.truncate(usize::try_from(policy.step_down_max.max(1)).unwrap_or(usize::MAX));
     let ours = count(census.units.iter().filter(ours).count());
-    let mut above = census.above(s.group.desired).saturating_sub(ours);
+    let mut above = excess.saturating_sub(ours);
     let mut room = s.group.desired.saturating_sub(s.group.min);
     let victims = units.into_iter().map(|unit| {
         let decrement = above == 0 && room > 0;

@@ -159,7 +159,7 @@ fn s26_the_number_was_raised_by_hand() {
 fn s28_the_bounds_moved() {
     let raised = Pool::desired(3).group(|g| g.min = 5).idle(3, 30);
     raised.expect(grows(3, 5));
-    let lowered = Pool::desired(4).group(|g| g.max = 4).busy(6);
+    let lowered = Pool::desired(4).group(|g| g.max = 4).busy(6).remembers(|m| m.desired = Some(6));
     let drain = |n| Action::Drain { victim: lowered.victim(n, false, Because::AboveDesired) };
     lowered.expect(does(vec![drain(1), drain(2)], Why::ShrinkingByHand { excess: 2 }));
 
@@ -187,6 +187,7 @@ fn s36_an_operator_says_none() {
     // What is broken or boots goes before anybody who works; that boots fail replaces nothing here.
     let broken = Pool::desired(2).busy(2).unregistered(1, 11).unregistered(1, 2);
     let broken = broken.remembers(|m| {
+        m.desired = Some(4);
         m.boot_failures = 3;
         m.suspects.insert("i-3".into(), super::pool::NOON);
     });
@@ -195,4 +196,25 @@ fn s36_an_operator_says_none() {
     broken.expect(expected.alarm(Alarm::BootsFail));
     let stays = does(drains, Why::ShrinkingByHand { excess: 6 });
     pool.queued(2).expect(stays.unmet(2, crate::fleet::Cause::ByHand));
+}
+
+/// Rule: AWS launches first and ends then when it replaces machines (a refresh, Spot, a zone): that
+/// nobody wished for, and it keeps nothing from growing.
+#[test]
+fn a_replacement_that_comes_first() {
+    let pool = Pool::desired(2).busy(2).idle(1, 1);
+    pool.expect(holds(Why::NoneIdleLongEnough));
+    pool.clone().queued(3).expect(grows(2, 4));
+    // Lowered in the meantime, and still at the next looks: somebody wished for it.
+    let lowered = pool.later(min(1)).group(|g| g.desired = 1);
+    let retire = |pool: &Pool| {
+        let victim = pool.victim(3, false, Because::AboveDesired);
+        Action::Retire { count: 1, candidates: vec![victim] }
+    };
+    let drain =
+        |pool: &Pool, n| Action::Drain { victim: pool.victim(n, false, Because::AboveDesired) };
+    for pool in [lowered.clone(), lowered.later(min(1))] {
+        let actions = vec![retire(&pool), drain(&pool, 1)];
+        pool.expect(does(actions, Why::ShrinkingByHand { excess: 2 }));
+    }
 }

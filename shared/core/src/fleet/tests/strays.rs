@@ -32,6 +32,7 @@ fn s20_an_operator_drained_a_busy_worker() {
     least.expect(does(vec![replaced], right()));
     for kept in [0, 1] {
         let lowered = Pool::desired(kept).machine(theirs).busy(kept);
+        let lowered = lowered.remembers(|m| m.desired = Some(kept + 1));
         let goes = retire(lowered.victim(1, false, Because::Drained));
         lowered.expect(does(vec![goes], Why::ShrinkingByHand { excess: 1 }));
     }
