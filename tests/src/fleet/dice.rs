@@ -14,6 +14,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// Another, for somebody who throws at the same time.
+    pub fn split(&mut self) -> Self {
+        Self(self.below(u64::MAX).max(1))
+    }
+
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -11,6 +11,13 @@ use std::time::Duration;
 const STEPS: u64 = 48;
 /// So long more runs come than end, then fewer.
 const TIDE_STEPS: u64 = 6;
+/// So often Spacelift has a run of its own accord.
+const ONE_OF_TURNS: u64 = 8;
+/// Drains in a tick that are slow.
+const SLOW_DRAINS: u32 = 4;
+const SLOW_MS: u64 = 100;
+/// Few machines go on a bad day; then it is a long one.
+const GONE_MIN: usize = 5;
 /// An invocation takes about this long, cold, on a busy machine.
 const KILLED_MS: u64 = 400;
 
@@ -21,20 +28,25 @@ fn nothing_busy_dies_whoever_is_killed_when() {
     let site = Site::new(Settings { each: 2, ..Settings::default() });
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Spacelift hands out runs whatever the function is about to do.
-        scope.spawn(|| {
+        // Spacelift hands out runs whatever the function is about to do, some of them just now.
+        let mut others = dice.split();
+        let (site, over) = (&site, &over);
+        scope.spawn(move || {
             while !over.load(Ordering::SeqCst) {
+                site.crew.queue(i64::from(others.below(ONE_OF_TURNS) == 0));
                 site.crew.turn();
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        let _ends = Over(&over);
-        for n in 0..steps.unwrap_or(STEPS) {
-            step(&site, &mut dice, (n / TIDE_STEPS).is_multiple_of(2));
+        let _ends = Over(over);
+        let (least, mut n) = (steps.unwrap_or(STEPS), 0);
+        while n < least || (site.group.gone().len() < GONE_MIN && n < 10 * least) {
+            step(site, &mut dice, (n / TIDE_STEPS).is_multiple_of(2));
+            n += 1;
         }
     });
     println!("{} runs, {} machines gone", site.crew.begun(), site.group.gone().len());
-    assert!(site.crew.begun() > 0 && !site.group.gone().is_empty(), "nothing happened");
+    assert!(site.group.gone().len() >= GONE_MIN, "hardly anything happened");
     assert_eq!(site.crew.busy_kills().len(), 0, "{:#?}", site.crew.busy_kills());
     comes_to_rest(&site);
 }
@@ -82,7 +94,12 @@ fn spacelift_has_a_bad_day(site: &Site, dice: &mut Dice) {
             server.revoke_tokens();
             return;
         }
-        _ => return,
+        _ => {
+            // Time for a run between a look and a drain.
+            let slow = Duration::from_millis(dice.below(SLOW_MS));
+            server.fail("workerDrainSet", SLOW_DRAINS, Failure::Slow(slow));
+            return;
+        }
     };
     // Not always the first that comes.
     for _ in 0..dice.below(3) {
