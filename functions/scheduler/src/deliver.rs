@@ -3,9 +3,10 @@
 //! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
 //! and are delivered again, which is a no-op at each receiver (rules A2–A4).
 use crate::aside::{self, Owner};
+use crate::sends::{self, SENDS_MAX, Sent, send_all};
 use crate::statuses::{self, Told};
-use crate::{Deps, lost};
-use futures_util::future::join_all;
+use crate::{Deps, lost, tick};
+use futures_util::future::{join, join_all};
 use std::collections::BTreeSet;
 use windlass_core::drift::Place;
 use windlass_core::effect::{Effect, Entry, Stage};
@@ -14,7 +15,6 @@ use windlass_core::id::{EffectId, EventId, InstanceId, PoolId, RunId, StackId, d
 use windlass_core::job::{Claim, Class, JobId, JobSpec, Pointer};
 use windlass_core::keys;
 use windlass_core::repo::RepoHead;
-use windlass_core::rollout::Rollout;
 use windlass_core::run::Run;
 use windlass_core::stack::{StackHead, StackOutputs};
 use windlass_core::summary::Summary;
@@ -32,18 +32,19 @@ pub(crate) async fn stack_outbox(
     passing: bool,
 ) -> Result<(), Fault> {
     let owner = Owner::Stack(&head.stack);
-    let Told { mut done, mut refused } = deliver(deps, &head.outbox, owner, Some(&head)).await;
-    let told = statuses::tell(deps, &head).await;
-    done.extend(told.done);
-    refused.extend(told.refused);
+    let mut told = deliver(deps, &head.outbox, owner, Some(&head)).await;
+    let statuses = statuses::tell(deps, &head).await;
+    told.done.extend(statuses.done);
+    told.refused.extend(statuses.refused);
     let (stack, outbox) = (head.stack.clone(), head.outbox.clone());
-    let facts = |entry: &Entry| entry.effect.stage() == Stage::Facts && done.contains(&entry.id);
+    let facts =
+        |entry: &Entry| entry.effect.stage() == Stage::Facts && told.done.contains(&entry.id);
     if passing && outbox.iter().all(facts) {
         deps.warm.remember(at, StackHead { outbox: vec![], ..head });
         return Ok(());
     }
     let list: List<StackHead> = |head| &mut head.outbox;
-    let (left, missing) = strike(deps, key, (at, head), (&done, &refused), list).await?;
+    let (left, missing) = strike(deps, key, (at, head), &told, list).await?;
     if let Some((at, head)) = left {
         deps.warm.remember(at, head);
     }
@@ -63,9 +64,15 @@ pub(crate) async fn repo_outbox(
     (at, head): (At, RepoHead),
 ) -> Result<(), Fault> {
     let owner = Owner::Repo(&head.repo);
-    let Told { done, refused } = deliver(deps, &head.outbox, owner, None).await;
+    let told = deliver(deps, &head.outbox, owner, None).await;
     let list: List<RepoHead> = |head| &mut head.outbox;
-    strike(deps, key, (at, head), (&done, &refused), list).await?;
+    let repo = head.repo.clone();
+    strike(deps, key, (at, head), &told, list).await?;
+    for (effect, sent) in told.part {
+        // The rest at once. If this is lost the tick comes.
+        let id = EventId(derive(&["goes on", &effect.0, &sent.to_string()]));
+        tick::wake(deps, &keys::repo_group(&repo), id).await?;
+    }
     Ok(())
 }
 
@@ -86,11 +93,17 @@ async fn deliver(
             .filter(|entry| entry.effect.stage() == stage)
             .filter(|entry| !(facts_failed && entry.effect.waits_for_facts()))
             .collect();
-        let outcomes = join_all(batch.iter().map(|entry| act(deps, &entry.effect, head))).await;
-        for (entry, outcome) in batch.into_iter().zip(outcomes) {
-            let Err(fault) = outcome else {
-                told.done.insert(entry.id.clone());
-                continue;
+        for (entry, outcome) in act_all(deps, batch, head).await {
+            let fault = match outcome {
+                Ok(Sent::All) => {
+                    told.done.insert(entry.id.clone());
+                    continue;
+                }
+                Ok(Sent::UpTo(sent)) => {
+                    told.part.insert(entry.id.clone(), sent);
+                    continue;
+                }
+                Err(fault) => fault,
             };
             tracing::warn!(
                 effect = entry.effect.label(), effect_id = %entry.id, tries = entry.tries,
@@ -111,6 +124,29 @@ async fn deliver(
     told
 }
 
+/// Messages in batches, all else side by side. Of very many messages some are left for the next.
+async fn act_all<'e>(
+    deps: &Deps,
+    batch: Vec<&'e Entry>,
+    head: Option<&StackHead>,
+) -> Vec<(&'e Entry, Result<Sent, Fault>)> {
+    let intent = |entry: &Entry| match &entry.effect {
+        Effect::ToStack { event } => Some(Intent::Stack((**event).clone())),
+        Effect::ToRepo { event } => Some(Intent::Repo((**event).clone())),
+        _ => None,
+    };
+    let (mut messages, others): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|entry| (entry, intent(entry))).partition(|(_, i)| i.is_some());
+    messages.truncate(SENDS_MAX);
+    let (messages, intents): (Vec<&Entry>, Vec<_>) = messages.into_iter().unzip();
+    let intents: Vec<Intent> = intents.into_iter().flatten().collect();
+    let acts = others.iter().map(|(entry, _)| act(deps, &entry.effect, head));
+    let (acted, sent) = join(join_all(acts), send_all(deps, &intents)).await;
+    let acted = others.into_iter().map(|(entry, _)| entry).zip(acted);
+    let sent = sent.into_iter().map(|outcome| outcome.map(|()| Sent::All));
+    acted.chain(messages.into_iter().zip(sent)).collect()
+}
+
 /// Where a head keeps what it owes.
 type List<T> = fn(&mut T) -> &mut Vec<Entry>;
 
@@ -122,25 +158,25 @@ async fn strike<T>(
     deps: &Deps,
     key: &str,
     (at, mut head): (At, T),
-    (done, refused): (&BTreeSet<EffectId>, &BTreeSet<EffectId>),
+    told: &Told,
     list: List<T>,
 ) -> Result<(Option<(At, T)>, BTreeSet<EffectId>), Fault>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
 {
-    if done.is_empty() && refused.is_empty() {
+    if told.done.is_empty() && told.refused.is_empty() && told.part.is_empty() {
         return Ok((Some((at, head)), BTreeSet::new()));
     }
-    let (mut missing, _) = take_off(list(&mut head), done, refused);
+    let (mut missing, _) = take_off(list(&mut head), told);
     let write_id = deps.write_ids.next();
     if let Some(at) = cas::swap(&*deps.docs, key, Some(&at), &head, &write_id).await? {
         return Ok((Some((at, head)), missing));
     }
     let Some(mut found) = cas::load::<T>(&*deps.docs, key).await? else {
-        return Ok((None, done.clone()));
+        return Ok((None, told.done.clone()));
     };
     let changed;
-    (missing, changed) = take_off(list(&mut found.value), done, refused);
+    (missing, changed) = take_off(list(&mut found.value), told);
     if changed {
         let write_id = deps.write_ids.next();
         cas::swap(&*deps.docs, key, Some(&found.at()), &found.value, &write_id).await?;
@@ -149,23 +185,32 @@ where
 }
 
 /// Returns the delivered ones that were not on the list, and whether the list changed.
-fn take_off(
-    list: &mut Vec<Entry>,
-    done: &BTreeSet<EffectId>,
-    refused: &BTreeSet<EffectId>,
-) -> (BTreeSet<EffectId>, bool) {
-    let (mut missing, mut changed) = (done.clone(), false);
+fn take_off(list: &mut Vec<Entry>, told: &Told) -> (BTreeSet<EffectId>, bool) {
+    let (mut missing, mut changed) = (told.done.clone(), false);
     list.retain_mut(|entry| {
         let struck = missing.remove(&entry.id);
-        let counted = refused.contains(&entry.id);
+        let counted = told.refused.contains(&entry.id);
         entry.tries += u32::from(counted);
         changed |= struck || counted;
+        if let (Effect::PutRollout { sent, .. }, Some(now)) =
+            (&mut entry.effect, told.part.get(&entry.id))
+        {
+            changed |= *sent < *now;
+            *sent = (*sent).max(*now);
+        }
         !struck
     });
     (missing, changed)
 }
 
-async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(), Fault> {
+async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<Sent, Fault> {
+    match effect {
+        Effect::PutRollout { rollout, sent } => sends::put_rollout(deps, rollout, *sent).await,
+        effect => act_whole(deps, effect, head).await.map(|()| Sent::All),
+    }
+}
+
+async fn act_whole(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(), Fault> {
     match effect {
         Effect::PutOutputs { outputs } => {
             let key = keys::stack_outputs(&outputs.stack);
@@ -177,7 +222,6 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             Some(head) => put_summary(deps, head).await,
             None => Ok(()),
         },
-        Effect::PutRollout { rollout } => put_rollout(deps, rollout).await,
         Effect::SendJob { spec } => send_job(deps, spec).await,
         Effect::SendPointer { job, pool, class } => {
             let stack = head.map(|head| head.stack.clone()).unwrap_or_default();
@@ -196,8 +240,6 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             Some(head) => lost::declare(deps, head, job, claim, cause).await,
             None => Ok(()),
         },
-        Effect::ToStack { event } => send(deps, Intent::Stack((**event).clone())).await,
-        Effect::ToRepo { event } => send(deps, Intent::Repo((**event).clone())).await,
         Effect::AskPlace { pool, minute } => {
             let stack = head.map(|head| head.stack.clone()).unwrap_or_default();
             let key = keys::drift_ticket(pool, *minute, &stack);
@@ -214,22 +256,17 @@ async fn act(deps: &Deps, effect: &Effect, head: Option<&StackHead>) -> Result<(
             Ok(())
         }
         Effect::CleanUp { run, plans } => clean_up(deps, run, plans).await,
-        // Told in a stage of its own, when all else is done.
-        Effect::SetStatus { .. } => Ok(()),
+        // Sent in batches; in parts; told in a stage of its own, when all else is done.
+        Effect::ToStack { .. }
+        | Effect::ToRepo { .. }
+        | Effect::PutRollout { .. }
+        | Effect::SetStatus { .. } => Ok(()),
     }
 }
 
 /// Puts an intent on the one road in, in its group, recognisable the second time.
 pub(crate) async fn send(deps: &Deps, intent: Intent) -> Result<(), Fault> {
-    let body = serde_json::to_vec(&intent)
-        .map_err(|error| Fault::poison_from("an intent does not serialise", error))?;
-    let message = Outgoing {
-        body,
-        group: Some(intent.group()),
-        dedup: Some(intent.id().0.clone()),
-        delay_ms: 0,
-    };
-    deps.queues.send(keys::INTENTS, message).await
+    deps.queues.send(keys::INTENTS, sends::message(&intent)?).await
 }
 
 /// The line under `stack-runs/` comes before the document: whoever finds this one need not look for
@@ -285,21 +322,6 @@ where
     let raised = cas::raise_from(docs, &key, &write_id, revision_of, value, known).await?;
     deps.warm.remember_projection(stack, key, raised);
     Ok(())
-}
-
-/// The plan of the whole rollout is stored before the first message goes out; a second delivery
-/// reads it back and plans nothing anew (rule W2).
-async fn put_rollout(deps: &Deps, rollout: &Rollout) -> Result<(), Fault> {
-    let key = keys::rollout(&rollout.id);
-    let known = cas::create(&*deps.docs, &key, &deps.write_ids.next(), rollout).await?;
-    let stored = known.as_ref().unwrap_or(rollout);
-    let sends = stored.runs.iter().map(|member| {
-        let id = EventId(derive(&["queue", &stored.id.0, &member.stack.0]));
-        let event = StackEvent::Queue { run: Box::new(member.run.clone()) };
-        let (stack, at) = (member.stack.clone(), stored.at);
-        send(deps, Intent::Stack(StackEnvelope { id, stack, at, hops: 1, event }))
-    });
-    join_all(sends).await.into_iter().collect()
 }
 
 async fn send_job(deps: &Deps, spec: &JobSpec) -> Result<(), Fault> {

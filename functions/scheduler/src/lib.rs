@@ -19,6 +19,7 @@ mod observe;
 mod presence;
 mod pushes;
 mod repo;
+mod sends;
 mod stack;
 mod statuses;
 mod tick;

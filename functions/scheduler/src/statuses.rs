@@ -4,7 +4,7 @@
 //! takes a bounded time, and what can't be told stays owed, is counted, and is set aside at last.
 use crate::{Deps, aside};
 use futures_util::future::join_all;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use windlass_core::effect::{Effect, Entry};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
@@ -27,6 +27,8 @@ pub(crate) struct Told {
     pub(crate) done: BTreeSet<EffectId>,
     /// Refused for good: to be counted.
     pub(crate) refused: BTreeSet<EffectId>,
+    /// Delivered in part: how far.
+    pub(crate) part: BTreeMap<EffectId, usize>,
 }
 
 pub(crate) async fn tell(deps: &Deps, head: &StackHead) -> Told {

@@ -189,7 +189,7 @@ pub async fn nudge_open(deps: &Deps) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn wake(deps: &Deps, group: &str, id: EventId) -> Result<(), Fault> {
+pub(crate) async fn wake(deps: &Deps, group: &str, id: EventId) -> Result<(), Fault> {
     let at = deps.clock.now();
     let intent = if let Some(stack) = group.strip_prefix("stack:") {
         let (stack, event) = (StackId::from(stack), StackEvent::Due);

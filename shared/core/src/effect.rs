@@ -47,6 +47,9 @@ pub enum Effect {
     /// The rollout document, created once; then one `Queue` event per run, from what is stored.
     PutRollout {
         rollout: Box<Rollout>,
+        /// So many of its runs, from the first on, are known to be sent.
+        #[serde(default)]
+        sent: usize,
     },
     /// The spec, created once; then a pointer on the pool's queue.
     SendJob {

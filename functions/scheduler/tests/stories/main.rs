@@ -15,6 +15,7 @@ mod invariants;
 mod letters;
 mod rollouts;
 mod scenarios;
+mod sends;
 mod simulation;
 mod statuses;
 mod twice;

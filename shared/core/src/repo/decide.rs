@@ -218,7 +218,7 @@ impl Turn<'_> {
         } else {
             route::preview(&routing(&self.head, pending), index, &others)
         };
-        self.owe(Effect::PutRollout { rollout: Box::new(rollout) });
+        self.owe(Effect::PutRollout { rollout: Box::new(rollout), sent: 0 });
     }
 
     /// Once more for the same push: only the stacks that its definitions created meanwhile.
@@ -234,7 +234,7 @@ impl Turn<'_> {
         let event = EventId(derive(&["created", &pending.event.0]));
         let again = Pending { event, ..pending.clone() };
         let rollout = route::deployment(&routing(&self.head, &again), index, &hits);
-        self.owe(Effect::PutRollout { rollout: Box::new(rollout) });
+        self.owe(Effect::PutRollout { rollout: Box::new(rollout), sent: 0 });
     }
 
     fn trigger(&mut self, trigger: &Trigger) -> Answer {
@@ -304,7 +304,7 @@ impl Turn<'_> {
             run.run.drift = trigger.drift;
         }
         let id = RunId::derive(self.envelope.at, &event, slug);
-        self.owe(Effect::PutRollout { rollout: Box::new(rollout) });
+        self.owe(Effect::PutRollout { rollout: Box::new(rollout), sent: 0 });
         Answer::Done { run: Some(id) }
     }
 

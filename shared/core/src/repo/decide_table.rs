@@ -75,7 +75,7 @@ impl Repo {
         let owed = std::mem::take(&mut self.owed);
         owed.iter()
             .filter_map(|effect| match effect {
-                Effect::PutRollout { rollout } => Some(view(rollout)),
+                Effect::PutRollout { rollout, .. } => Some(view(rollout)),
                 _ => None,
             })
             .collect()
