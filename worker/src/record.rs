@@ -2,12 +2,14 @@
 //!
 //! All swaps of it go through here, so that each one that lands counts as a renewal, dated from
 //! *before* it was sent, by a clock that runs on while the machine sleeps (rule E2).
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::instance::{Instance, Refused};
+use windlass_core::job::JobId;
 use windlass_core::keys;
 use windlass_core::time::UnixMs;
 use windlass_ports::cas::{self, At, CAS_ATTEMPTS_MAX};
@@ -63,6 +65,8 @@ pub(crate) struct Record {
     /// One swap at a time. What the last one left, and where, which saves the next its read: who else
     /// writes the record (a drain, a void) moves it, and then it is read.
     known: tokio::sync::Mutex<Option<(At, Instance)>>,
+    /// Jobs of an earlier process that are not told of yet.
+    leftovers: Mutex<BTreeSet<JobId>>,
 }
 
 impl Record {
@@ -74,7 +78,14 @@ impl Record {
             epoch: AtomicU64::new(0),
             renewed: Mutex::new(moment()),
             known: tokio::sync::Mutex::default(),
+            leftovers: Mutex::default(),
         }
+    }
+
+    /// With what an earlier process of this machine left.
+    #[must_use]
+    pub(crate) fn with_leftovers(self, jobs: impl Iterator<Item = JobId>) -> Self {
+        Self { leftovers: Mutex::new(jobs.collect()), ..self }
     }
 
     #[must_use]
@@ -111,7 +122,10 @@ impl Record {
         let instance = cas::update(docs, &self.key(), write_id, |before: Option<&Instance>| {
             let next = Instance::register(before, &self.id, &self.pool, slots, version, pid, now);
             Ok(match next {
-                Ok(next) => Change::Write(next.clone(), Ok(next)),
+                Ok(next) => {
+                    let next = Instance { leftovers: self.leftovers(), ..next };
+                    Change::Write(next.clone(), Ok(next))
+                }
                 Err(refused) => Change::Keep(Err(refused)),
             })
         })
@@ -119,6 +133,28 @@ impl Record {
         self.epoch.store(instance.epoch, Ordering::SeqCst);
         self.landed(sent);
         Ok(instance)
+    }
+
+    fn leftovers(&self) -> Vec<JobId> {
+        let left = self.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+        left.iter().cloned().collect()
+    }
+
+    /// Nothing is left of this job, and that is told: the machine may be ended, as far as it goes.
+    /// In a record that is not ours (any more) nobody looks for it; the next registration leaves
+    /// it out.
+    pub(crate) async fn told(
+        &self,
+        docs: &dyn Docs,
+        write_id: &str,
+        job: &JobId,
+        now: UnixMs,
+    ) -> Result<(), Fault> {
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        match self.swap(docs, write_id, |record, epoch| record.told(epoch, job, now)).await {
+            Ok(_) | Err(SwapError::Refused(_)) => Ok(()),
+            Err(SwapError::Fault(fault)) => Err(fault),
+        }
     }
 
     /// Swaps the record as `decide` says, for the epoch that we registered under.
@@ -242,6 +278,31 @@ mod tests {
         assert_eq!(again.epoch, 2);
         let refused = record.swap(&docs, &ids.next(), |i, epoch| i.renew(epoch)).await;
         assert!(matches!(refused, Err(SwapError::Refused(Refused::OtherEpoch))));
+    }
+
+    /// What an earlier process left is in the record from the registration on, until it is told.
+    #[tokio::test]
+    async fn leftovers_keep_the_machine_until_they_are_told() {
+        let docs = MemDocs::new(FakeClock::at(UnixMs(1)).shared());
+        let job = |run: &str| JobId {
+            run: run.into(),
+            phase: Phase::Apply,
+            round: 0,
+            attempt: Attempt::FIRST,
+        };
+        let left = [job("a"), job("b")];
+        let record = Record::new("w1".into(), "default".into());
+        let record = record.with_leftovers(left.iter().cloned());
+        let ids = WriteIds::new(&"w1".into(), UnixMs(1));
+        // Told before there was a registration: it is not in it.
+        record.told(&docs, &ids.next(), &left[0], UnixMs(2)).await.unwrap();
+        let first = record.register(&docs, &ids.next(), (1, "0.1", UnixMs(3))).await.unwrap();
+        assert_eq!((first.leftovers.as_slice(), first.busy()), (&left[1..], true));
+        let again = record.register(&docs, &ids.next(), (1, "0.1", UnixMs(4))).await.unwrap();
+        assert_eq!(again.leftovers, left[1..], "nor does another registration lose it");
+        record.told(&docs, &ids.next(), &left[1], UnixMs(5)).await.unwrap();
+        let found = cas::load::<Instance>(&docs, &record.key()).await.unwrap().unwrap().value;
+        assert_eq!((found.busy(), found.idle_since), (false, Some(UnixMs(5))));
     }
 
     /// Rules C2 and C4: no worker starts on a machine that is about to be ended.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use windlass_core::definition::{EnvValue, KILL_GRACE_MS};
 use windlass_core::id::InstanceId;
-use windlass_core::job::{Claim, Gone, JobResult, JobSpec, News, Phase, Step};
+use windlass_core::job::{Claim, Gone, JobId, JobResult, JobSpec, News, Phase, Step};
 use windlass_core::keys;
 use windlass_ports::{Fault, cas};
 
@@ -106,6 +106,7 @@ pub(crate) async fn tend(shared: Arc<Shared>, mut orphans: Vec<Orphan>) {
                 true => folder::remove(folder),
                 false => tracing::warn!(%job, stored, told, "what a dead worker left stays here"),
             }
+            let_go(&shared, job).await;
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -120,6 +121,18 @@ fn end_leftovers(orphan: &Orphan) {
     let in_order = || names.into_iter().all(|name| !there(name, "log") || there(name, "code"));
     if only_strays_run(group) && in_order() {
         kill_group(group);
+    }
+}
+
+/// From here on the machine need not wait for this job. Whatever could not be told will not be told
+/// by waiting.
+async fn let_go(shared: &Shared, job: &JobId) {
+    let Shared { deps, record, ids, .. } = shared;
+    let told = until_known(|| async {
+        record.told(&*deps.docs, &ids.next(), job, deps.clock.now()).await
+    });
+    if let Err(fault) = told.await {
+        tracing::error!(%job, error = fault.chain(), "that nothing is left of it can't be written");
     }
 }
 

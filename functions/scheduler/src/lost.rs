@@ -97,16 +97,23 @@ async fn void(
     (epoch, job): (u64, &JobId),
 ) -> Result<bool, Fault> {
     for _ in 0..CAS_ATTEMPTS_MAX {
-        let found = cas::load::<Instance>(&*deps.docs, key).await?;
-        let Some(found) = found.filter(|found| found.value.holds(epoch, job)) else {
+        let Some(found) = cas::load::<Instance>(&*deps.docs, key).await? else { return Ok(true) };
+        let at = Some((&found.version, found.revision));
+        // Its machine came back since, and did not tell its end: all of its time has passed.
+        if let Ok(told) = found.value.told(found.value.epoch, job, deps.clock.now()) {
+            if cas::commit(&*deps.docs, key, at, &told, &deps.write_ids.next()).await? {
+                return Ok(true);
+            }
+            continue;
+        }
+        if !found.value.holds(epoch, job) {
             return Ok(true);
-        };
+        }
         let gone = matches!(deps.presence.worker(job, claim).await?, Evidence::Gone { .. });
         if !gone && found.age_ms < LEASE_MS {
             return Ok(false);
         }
         let Ok(void) = found.value.void(epoch) else { return Ok(true) };
-        let at = Some((&found.version, found.revision));
         if cas::commit(&*deps.docs, key, at, &void, &deps.write_ids.next()).await? {
             return Ok(true);
         }

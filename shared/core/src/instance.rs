@@ -31,6 +31,11 @@ pub struct Instance {
     /// enough for a delay of minutes. None: none ran under this registration.
     #[serde(default)]
     pub idle_since: Option<UnixMs>,
+    /// Jobs of an earlier process of this machine. They are in no slot any more, but their tools may
+    /// outlive that process, and only the worker that found them can tell their ends: until it has,
+    /// the machine is busy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +139,7 @@ impl Instance {
             version: version.to_owned(),
             pid,
             idle_since: None,
+            leftovers: Vec::new(),
         }
     }
 
@@ -191,6 +197,22 @@ impl Instance {
         let mut next = self
             .swap(|slot| matches!(slot, Slot::Busy { job: held } if held == job), Slot::Idle)
             .ok_or(Refused::NotHeld)?;
+        if !next.busy() {
+            next.idle_since = Some(now);
+        }
+        Ok(next)
+    }
+
+    /// Of this leftover nothing is left, and that is told.
+    pub fn told(&self, epoch: u64, job: &JobId, now: UnixMs) -> Result<Instance, Refused> {
+        if self.epoch != epoch {
+            return Err(Refused::OtherEpoch);
+        }
+        if !self.leftovers.contains(job) {
+            return Err(Refused::NotHeld);
+        }
+        let mut next = self.clone();
+        next.leftovers.retain(|left| left != job);
         if !next.busy() {
             next.idle_since = Some(now);
         }
@@ -264,9 +286,10 @@ impl Instance {
             && self.slots.iter().any(|s| matches!(s, Slot::Busy { job: held } if held == job))
     }
 
+    /// Something may run here: in a slot, or left by an earlier process.
     #[must_use]
     pub fn busy(&self) -> bool {
-        self.jobs().next().is_some()
+        self.jobs().next().is_some() || !self.leftovers.is_empty()
     }
 
     /// The jobs of its busy slots.

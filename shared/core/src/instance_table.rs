@@ -135,6 +135,23 @@ fn idle_counts_from_the_end_of_the_last_run() {
     assert_eq!(none.release(1, &job(2), UnixMs(8)), Err(Refused::NotHeld));
 }
 
+/// A tool may outlive its worker: what the next one found is in no slot, and may not be ended.
+#[test]
+fn what_an_earlier_process_left_keeps_the_machine() {
+    let op = OpId("1".into());
+    let found = Instance { leftovers: vec![job(1), job(2)], epoch: 2, ..drained(tick("1")) };
+    assert_eq!((found.busy(), found.jobs().count()), (true, 0));
+    assert_eq!(found.doom(&op), Err(Refused::Busy));
+    assert_eq!(found.told(1, &job(1), NOW), Err(Refused::OtherEpoch));
+    assert_eq!(found.told(2, &job(3), NOW), Err(Refused::NotHeld));
+    let one = found.told(2, &job(1), NOW).unwrap();
+    assert_eq!((one.busy(), one.idle_since), (true, None), "another is left");
+    assert!(!one.void(2).unwrap().lost(), "of it nobody knows yet");
+    let none = one.told(2, &job(2), NOW).unwrap();
+    assert_eq!((none.busy(), none.idle_since), (false, Some(NOW)));
+    assert!(none.doom(&op).unwrap().doomed());
+}
+
 /// A void counts as not busy (rule C4) and refuses the old epoch; no drain is lost with it.
 #[test]
 fn a_void_ends_an_epoch() {

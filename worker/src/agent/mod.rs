@@ -55,7 +55,9 @@ pub async fn run(
     let failed = |source| WorkerError::Folder { path: folder.spool.display().to_string(), source };
     let spool = Spool::open(folder.spool.clone()).map_err(failed)?;
     let deps = Arc::new(deps);
-    let record = Arc::new(Record::new(config.worker.clone(), config.pool.clone()));
+    let left = leftovers.iter().map(|leftover| leftover.spec.id.clone());
+    let record = Record::new(config.worker.clone(), config.pool.clone()).with_leftovers(left);
+    let record = Arc::new(record);
     let ids = Arc::new(WriteIds::new(&config.worker, deps.clock.now()));
     let (health, healthy) = watch::channel(Health::Good);
     let mut base = environment::base(&config.env, |file| Path::new(file).exists());

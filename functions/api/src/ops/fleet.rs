@@ -5,9 +5,9 @@ use super::{App, Error, event_id};
 use crate::auth::{Admin, Seen, Who};
 use crate::v1::{Asked, SlotView, WorkerList, WorkerView};
 use windlass_core::access::Role;
+use windlass_core::fleet::hold;
 use windlass_core::id::PoolId;
 use windlass_core::instance::{DrainedBy, Instance, Refused, Slot};
-use windlass_core::job::{LEASE_IDLE_MS, LEASE_MS};
 use windlass_core::keys;
 use windlass_ports::cas::Loaded;
 use windlass_ports::{Change, Fault, cas};
@@ -50,8 +50,7 @@ fn worker(record: &Loaded<Instance>) -> WorkerView {
 }
 
 fn state(it: &Instance, age_ms: u64) -> &'static str {
-    let lease_ms = if it.busy() { LEASE_MS } else { LEASE_IDLE_MS };
-    match (age_ms >= lease_ms, it.drain.is_some(), it.busy()) {
+    match (age_ms >= hold::lease_ms(it), it.drain.is_some(), it.busy()) {
         (true, _, _) => "silent",
         (false, true, true) => "draining",
         (false, true, false) => "drained",

@@ -5,11 +5,12 @@ use crate::world::World;
 use scheduler::DocPresence;
 use std::sync::Arc;
 use windlass_core::audit::AuditEntry;
+use windlass_core::instance::Instance;
 use windlass_core::job::{Gone, JobId, News, Report, SeenLocks};
 use windlass_core::keys;
 use windlass_core::run::{FailReason, State};
 use windlass_ports::queues::Outgoing;
-use windlass_ports::{Docs, Expect, Queues, cas};
+use windlass_ports::{Change, Docs, Expect, Queues, cas};
 
 const LOCK: &str = "state/net/terraform.tfstate.tflock";
 
@@ -113,6 +114,33 @@ async fn a_machine_that_never_comes_back_keeps_the_stack_for_its_time_only() {
         assert_eq!(cause.contains("force-unlock"), left, "{name}: {cause}");
         assert_eq!(cause.contains("was removed"), held.is_some() && !left, "{name}: {cause}");
     }
+}
+
+/// Its worker came back, found the tool, and was never heard of again: with the run ends what its
+/// record says of it, or its machine would wait for ever.
+#[tokio::test]
+async fn what_a_worker_found_and_never_told_is_forgotten_with_its_run() {
+    let mut world = bereaved(applying().await);
+    let job = world.job("net").await;
+    let key = keys::instance(&"default".into(), &"w1".into());
+    let found = cas::update(&*world.docs, &key, "heir", |record: Option<&Instance>| {
+        let record = record.expect("the worker's");
+        let (id, pool) = (&record.id, &record.pool);
+        let next = Instance::register(Some(record), id, pool, 1, "heir", None, world.now());
+        let next = next.expect("it may");
+        Ok(Change::Write(Instance { leftovers: vec![job.clone()], ..next }, ()))
+    });
+    found.await.expect("written");
+    let leftovers = async |world: &World| {
+        let record = cas::load::<Instance>(&*world.docs, &key).await.expect("a store");
+        record.expect("a record").value.leftovers
+    };
+    world.pass_minutes(60).await;
+    assert_eq!(leftovers(&world).await, [job], "it has its time");
+    world.running.clear();
+    world.pass_minutes(30).await;
+    assert!(world.head("net").await.active.is_none());
+    assert_eq!(leftovers(&world).await, []);
 }
 
 /// Rule E2: a worker whose clock is behind does not have less time for it.

@@ -32,7 +32,7 @@ pub enum Drained {
 }
 
 fn busy(record: &Instance) -> u32 {
-    count(record.jobs().count())
+    count(record.jobs().count() + record.leftovers.len())
 }
 
 fn changed(before: &Instance, after: Instance) -> Option<Instance> {
@@ -130,10 +130,10 @@ pub fn holder(record: Option<&Instance>) -> Holder {
     }
 }
 
-/// How long a worker may be silent.
+/// How long a worker may be silent: it renews often only while a slot has a job.
 #[must_use]
 pub fn lease_ms(record: &Instance) -> u64 {
-    if record.busy() { LEASE_MS } else { LEASE_IDLE_MS }
+    if record.jobs().next().is_some() { LEASE_MS } else { LEASE_IDLE_MS }
 }
 
 /// The worker of a record that was written `age_ms` ago by the store's clock; a tombstone is none.
@@ -151,11 +151,13 @@ pub fn seen(record: &Instance, age_ms: u64) -> Option<SeenWorker> {
         DrainedBy::Tick { op } => Draining::Ours { op: op.clone(), doomed: drain.doomed },
         DrainedBy::Hook {} | DrainedBy::Operator(_) => Draining::Theirs,
     });
+    let slots = count(record.slots.len());
     Some(SeenWorker {
         id: record.id.0.clone(),
         on: Whereabouts::On(record.id.clone()),
-        slots: count(record.slots.len()),
-        busy: busy(record),
+        slots,
+        // What is left of an earlier process is in no slot of this one's.
+        busy: busy(record).min(slots),
         draining,
         lease,
         registered_at: record.registered_at,

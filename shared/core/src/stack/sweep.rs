@@ -174,6 +174,7 @@ mod tests {
             version: String::new(),
             pid: None,
             idle_since: None,
+            leftovers: Vec::new(),
         };
         Some(Record { instance, age_ms })
     }

@@ -1,4 +1,5 @@
 //! Every state that one machine's record can come to, by whatever anybody may do to it.
+use crate::drain::Holder;
 use crate::fleet::{IfBusy, OpId, hold};
 use crate::id::{InstanceId, PoolId};
 use crate::instance::{DrainedBy, Instance};
@@ -34,7 +35,12 @@ fn steps(state: &State) -> Vec<(&'static str, State)> {
     next.push(("close", hold::close(record, &id, &pool, NOW).0));
     next.push(("register", Instance::register(record, &id, &pool, 2, "", None, NOW).ok()));
     if let Some(record) = record {
+        // A worker that died: the next one finds what it left.
+        let found = Instance::register(Some(record), &id, &pool, 2, "", None, NOW).ok();
+        let left = record.jobs().cloned().collect();
+        next.push(("register", found.map(|found| Instance { leftovers: left, ..found })));
         for run in ["r1", "r2"] {
+            next.push(("told", record.told(record.epoch, &job(run), NOW).ok()));
             next.push(("take", record.take(record.epoch, &job(run)).ok()));
             next.push(("release", record.release(record.epoch, &job(run), NOW).ok()));
         }
@@ -70,6 +76,12 @@ fn no_way_leads_back() {
                 }
             }
             assert!(!after.doomed() || !after.busy(), "{}", case());
+            // Only its end, or a worker that finds it gone, takes a leftover away.
+            let kept = |before: &Instance| {
+                before.leftovers.iter().all(|left| after.leftovers.contains(left))
+            };
+            let told = what == "told" || what == "register";
+            assert!(told || from.as_ref().is_none_or(kept), "{}", case());
             if !known.contains(&to) {
                 known.push(to.clone());
                 queue.push_back(to);
@@ -77,6 +89,10 @@ fn no_way_leads_back() {
         }
     }
     for state in &known {
+        let free = [Holder::Draining { busy: 0 }, Holder::Lost, Holder::Tombstone];
+        let busy = state.as_ref().is_some_and(Instance::busy);
+        let holder = hold::holder(state.as_ref());
+        assert!(!busy || !free.contains(&holder), "a hook would let {state:#?} go");
         let op = OpId("1".into());
         let (closed, _) = hold::close(state.as_ref(), &"i-1".into(), &"p".into(), NOW);
         let closed = closed.or_else(|| state.clone()).expect("a record or a tombstone");
