@@ -6,13 +6,23 @@ handled at a time, which also makes S3's conditional writes atomic.
 import json
 import time
 from copy import deepcopy
+from datetime import timedelta
 
+from moto.s3.models import s3_backends
 from moto.sqs import models as sqs
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 
 # A FIFO queue takes an id once in five minutes, whether or not the first message is still there:
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html
 DEDUP_SECONDS = 300
+
+
+def older(bucket, prefix, ms):
+    """Time that passes for objects alone: as if they had been written so much earlier."""
+    account = next(a for a, known in s3_backends.items() if bucket in known["aws"].buckets)
+    for key in s3_backends[account]["aws"].buckets[bucket].keys.values():
+        if key.name.startswith(prefix):
+            key.last_modified -= timedelta(milliseconds=ms)
 
 
 def receive(self, queue_name, count, wait_seconds_timeout, visibility_timeout, message_attribute_names=None):

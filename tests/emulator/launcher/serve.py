@@ -60,6 +60,8 @@ def control(environ, start_response, body):
                 fleet.settings(json.loads(body or b"{}"))
                 turn.notify_all()
             answer = fleet.told()
+        elif path == "older":
+            corrections.older(**json.loads(body))
         elif path == "faults":
             answer = {"rules": [{**rule.words, "seen": rule.seen, "struck": rule.struck} for rule in rules]}
         elif path != "health":

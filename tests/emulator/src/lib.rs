@@ -173,6 +173,14 @@ impl Emulator {
         serde_json::from_str(&text).context("no JSON")
     }
 
+    /// As if objects under this prefix had been written so much earlier.
+    ///
+    /// # Errors
+    /// When the server is away, or knows no such bucket.
+    pub fn make_older(&self, bucket: &str, prefix: &str, ms: u64) -> Result<()> {
+        self.tell("older", &serde_json::json!({ "bucket": bucket, "prefix": prefix, "ms": ms }))
+    }
+
     fn ask(&self, path: &str) -> Result<serde_json::Value> {
         let url = format!("{}/_emulator/{path}", self.endpoint);
         let mut answer = self.agent.get(&url).call().context("the AWS API server is away")?;

@@ -10,6 +10,17 @@ struct Client<'a> {
 impl Client<'_> {
     /// The status of one S3 request; 0 when the connection was cut.
     fn s3(&self, method: &str, path: &str) -> u16 {
+        self.asked(method, path).map_or(0, |answer| answer.status().as_u16())
+    }
+    fn modified(&self, path: &str) -> String {
+        let answer = self.asked("GET", path).expect("an answer");
+        answer.headers()["last-modified"].to_str().expect("a time").to_owned()
+    }
+    fn asked(
+        &self,
+        method: &str,
+        path: &str,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let credential = format!("Credential=fn-tester/20260101/{REGION}/s3/aws4_request");
         let request = ureq::http::Request::builder()
             .method(method)
@@ -17,7 +28,7 @@ impl Client<'_> {
             .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, Signature=0"))
             .body(if path.contains('/') && method == "PUT" { "body" } else { "" })
             .expect("a request");
-        self.agent.run(request).map_or(0, |answer| answer.status().as_u16())
+        self.agent.run(request)
     }
 }
 
@@ -59,4 +70,19 @@ fn faults_strike_what_they_were_set_for_and_every_call_is_written_down() {
     assert_eq!((first.status, first.price), (503, Price::Put));
     let gets = calls.iter().filter(|call| call.action == "GetObject");
     assert!(gets.clone().all(|call| call.price == Price::Get) && gets.count() == 4);
+}
+
+#[test]
+fn objects_grow_older_when_a_test_says_so() {
+    let server = Emulator::start().unwrap();
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let client = Client { server: &server, agent: config.into() };
+    for path in ["bucket", "bucket/a/1", "bucket/b"] {
+        assert_eq!(client.s3("PUT", path), 200);
+    }
+    let (a, b) = (client.modified("bucket/a/1"), client.modified("bucket/b"));
+    server.make_older("bucket", "a/", 90_000_000).unwrap();
+    assert_ne!(client.modified("bucket/a/1"), a);
+    assert_eq!(client.modified("bucket/b"), b);
+    assert!(server.make_older("nobody", "", 1).is_err());
 }

@@ -2,11 +2,16 @@
 //! `infra/worker-pool.yaml`, beside a control plane from `infra/template.yaml`; on each machine there
 //! is a real worker with real Terraform.
 mod burst;
+mod chaos;
+mod deaths;
+mod refresh;
 
-use e2e::fleet::Pool;
-use e2e::up::brief;
-use e2e::{LONG, Up, World, until};
+use e2e::cloud::place::Inner;
+use e2e::fleet::{Group, Pool};
+use e2e::up::{brief, id};
+use e2e::{Gate, LONG, Up, World, until};
 use serde_json::json;
+use std::sync::Arc;
 
 /// A control plane with a pool. Each story has an API server of its own: time passes there for
 /// everybody.
@@ -14,6 +19,7 @@ struct Yard {
     // Dropped in this order: who looks at what others did goes first.
     pool: Pool,
     up: Up,
+    control: Arc<Inner>,
     world: World,
 }
 
@@ -33,7 +39,7 @@ impl Yard {
         let control = place.deployed();
         let policy = json!({ "idle_delay_ms": idle_delay_ms });
         let pool = Pool::deploy(&world, &control, max, &policy);
-        Self { pool, up, world }
+        Self { pool, up, control, world }
     }
 
     /// Another commit in which each of these stacks has this value.
@@ -42,6 +48,17 @@ impl Yard {
             self.world.code(stack, value);
         }
         self.world.repo.commit(value)
+    }
+
+    /// The same, and each apply stops in its middle at the stack's gate.
+    fn push_held(&self, stacks: &[&str], value: &str) -> (String, Vec<Gate>) {
+        let hold = |stack: &&str| {
+            let gate = self.world.tool.gate(&format!("{stack}.shell"));
+            self.world.slow_code(stack, value, &gate);
+            gate
+        };
+        let gates = stacks.iter().map(hold).collect();
+        (self.world.repo.commit(value), gates)
     }
 
     #[track_caller]
@@ -62,4 +79,48 @@ impl Yard {
             }
         });
     }
+
+    /// Waits until this machine has gone.
+    #[track_caller]
+    fn goes(&self, machine: &str) {
+        until(&format!("{machine} to go"), LONG, || {
+            let ends = self.pool.group.ends();
+            let gone = ends.iter().any(|end| end.instance == machine);
+            if gone { Ok(()) } else { Err(format!("{ends:?} went")) }
+        });
+    }
+
+    /// Heartbeats of hooks so far.
+    fn beats(&self) -> usize {
+        let calls = self.pool.group.emulator.calls().expect("the API server answers");
+        calls.iter().filter(|call| call.action == "RecordLifecycleActionHeartbeat").count()
+    }
+
+    /// Invocations of a function of the pool's that ended well.
+    fn ticks(&self, function: &str) -> usize {
+        let reports = self.pool.cloud.lambda.reports(function);
+        reports.iter().filter(|report| report.failed.is_none()).count()
+    }
+
+    /// Waits until the drainer has looked several times.
+    #[track_caller]
+    fn looks(&self) {
+        let before = self.ticks("Drainer");
+        until("the drainer to look", LONG, || {
+            let looked = self.ticks("Drainer") - before;
+            if looked >= 3 { Ok(()) } else { Err(format!("{looked} times")) }
+        });
+    }
+
+    /// Time passes for documents under this prefix, and for nothing else.
+    fn older(&self, prefix: &str, ms: u64) {
+        let (emulator, bucket) = (&self.pool.group.emulator, self.control.cloud.bucket());
+        emulator.make_older(bucket, prefix, ms).expect("the API server answers");
+    }
+}
+
+/// An operator ends a machine, and another is to take its place.
+fn end_by_hand(group: &Group, machine: &str) {
+    let form = [("InstanceId", machine), ("ShouldDecrementDesiredCapacity", "false")];
+    group.did("TerminateInstanceInAutoScalingGroup", &form);
 }
