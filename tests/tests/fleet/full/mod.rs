@@ -4,6 +4,7 @@
 mod burst;
 mod chaos;
 mod deaths;
+mod notices;
 mod refresh;
 
 use e2e::cloud::place::Inner;
