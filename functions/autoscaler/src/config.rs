@@ -54,8 +54,8 @@ impl Configured for Config {
         settings::log(vars);
         let fleet = Fleet::read(vars);
         let mut policy = if fleet.is_guest() { spacelifts_own() } else { Policy::default() };
-        set(vars, MAX_CREATE, 1..=u32::MAX, |n| policy.step_up_max = n);
-        set(vars, MAX_KILL, 1..=u32::MAX, |n| policy.step_down_max = n);
+        set(vars, MAX_CREATE, 0..=u32::MAX, |n| policy.step_up_max = n);
+        set(vars, MAX_KILL, 0..=u32::MAX, |n| policy.step_down_max = n);
         set(vars, DELAY, 0..=u32::MAX, |n| policy.idle_delay_ms = u64::from(n) * MINUTE_MS);
         set(vars, UTILISATION, 1..=100, |n| policy.utilisation_percent = n);
         match vars.optional(IDLE_TIME).as_deref() {
@@ -179,6 +179,9 @@ mod tests {
             ..Policy::default()
         };
         assert_eq!((said.policy, said.idle_settings), (expect, vec![SANITY]));
+        // What its own autoscaler takes for never.
+        let never = read(&GUEST, &[(MAX_CREATE, "0"), (MAX_KILL, "0")]).unwrap().policy;
+        assert_eq!((never.step_up_max, never.step_down_max), (0, 0));
     }
 
     #[test]
@@ -201,7 +204,7 @@ mod tests {
         let message = read(
             &GUEST,
             &[
-                (MAX_CREATE, "0"),
+                (MAX_CREATE, "many"),
                 (MAX_KILL, "-1"),
                 (UTILISATION, "101"),
                 (IDLE_TIME, "perhaps"),

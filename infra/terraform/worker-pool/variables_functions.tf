@@ -4,7 +4,7 @@ variable "autoscaling_configuration" {
     - s3_package (bucket, key, object_version) or local_package (path of a zip): its code; one of them.
     - architecture: `x86_64` (or `amd64`) or `arm64`.
     - schedule_expression: how often it looks.
-    - max_create, max_terminate: machines more, or fewer, in one tick.
+    - max_create, max_terminate: machines more, or fewer, in one tick; 0: never.
     - scale_down_delay: minutes without a run before a machine may go.
     - scale_down_delay_use_idle_time: false counts them from the worker's registration, as Spacelift does.
     - target_utilization_percent: of a hundred slots so many are meant to be busy.
@@ -52,8 +52,8 @@ variable "autoscaling_configuration" {
   }
 
   validation {
-    condition     = var.autoscaling_configuration == null ? true : var.autoscaling_configuration.max_create >= 1 && var.autoscaling_configuration.max_terminate >= 1 && var.autoscaling_configuration.scale_down_delay >= 0
-    error_message = "autoscaling_configuration: max_create and max_terminate are at least 1, scale_down_delay at least 0."
+    condition     = var.autoscaling_configuration == null ? true : var.autoscaling_configuration.max_create >= 0 && var.autoscaling_configuration.max_terminate >= 0 && var.autoscaling_configuration.scale_down_delay >= 0
+    error_message = "autoscaling_configuration: max_create, max_terminate and scale_down_delay are at least 0."
   }
 }
 

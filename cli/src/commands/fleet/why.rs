@@ -161,6 +161,8 @@ fn because(why: &Why) -> String {
         Why::Shrunk => "less is wanted than there is".to_owned(),
         Why::AtMax => "more is wanted, and the group may not grow".to_owned(),
         Why::AtMin => "less is wanted, and the group may not shrink".to_owned(),
+        Why::NeverGrows => "more is wanted, and its owner lets nothing be added".to_owned(),
+        Why::NeverShrinks => "less is wanted, and its owner lets nothing go".to_owned(),
         Why::CoolingDown { left_ms } => {
             format!("its size was changed just now; again in {}", span(*left_ms))
         }

@@ -87,6 +87,9 @@ pub(super) fn more(
     if desired >= s.group.max {
         return Growth::none(Why::AtMax, missing, Cause::Max, Some(Alarm::QueueAtMax));
     }
+    if policy.step_up_max == 0 {
+        return Growth::none(Why::NeverGrows, missing, Cause::Step, None);
+    }
     let cooling = memory
         .scaled_out_at
         .map_or(0, |at| policy.scale_out_cooldown_ms.saturating_sub(s.now.since_ms(at)));
@@ -95,7 +98,7 @@ pub(super) fn more(
         return Growth::none(why, missing, Cause::CoolingDown, None);
     }
     let slots = policy.slots_per_instance.max(1);
-    let stepped = missing.div_ceil(slots).min(policy.step_up_max.max(1));
+    let stepped = missing.div_ceil(slots).min(policy.step_up_max);
     let to = desired.saturating_add(stepped).min(s.group.max);
     let short = missing.saturating_sub((to - desired).saturating_mul(slots));
     let cause = if to == s.group.max { Cause::Max } else { Cause::Step };

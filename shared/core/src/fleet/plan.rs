@@ -104,6 +104,9 @@ pub enum Why {
     Shrunk,
     AtMax,
     AtMin,
+    /// Its owner lets nothing be added, or nothing taken away: a step of 0.
+    NeverGrows,
+    NeverShrinks,
     /// More was asked for recently, or less.
     CoolingDown {
         left_ms: u64,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Policy {
     /// Runs side by side on one machine; at least 1.
     pub slots_per_instance: u32,
-    /// Machines more, or fewer, in one tick.
+    /// Machines more, or fewer, in one tick; 0: never. What is broken or stray goes all the same.
     pub step_up_max: u32,
     pub step_down_max: u32,
     /// A machine goes only after it had no run for so long …

@@ -76,7 +76,7 @@ pub(super) fn drained(policy: &Policy, s: &Snapshot, census: &Census, excess: u3
     };
     let mut units: Vec<&Unit<'_>> = census.units.iter().filter(theirs).collect();
     units.sort_by_key(|u| (u.template, u.launched_at, u.id));
-    units.truncate(usize::try_from(policy.step_down_max.max(1)).unwrap_or(usize::MAX));
+    units.truncate(usize::try_from(policy.step_down_max).unwrap_or(usize::MAX));
     let ours = count(census.units.iter().filter(ours).count());
     let mut above = excess.saturating_sub(ours);
     let mut room = s.group.desired.saturating_sub(s.group.min);
@@ -139,7 +139,10 @@ pub(super) fn fewer(
     if drained.room == 0 {
         return hold(Why::AtMin);
     }
-    let step = policy.step_down_max.max(1).saturating_sub(count(drained.victims.len()));
+    if policy.step_down_max == 0 {
+        return hold(Why::NeverShrinks);
+    }
+    let step = policy.step_down_max.saturating_sub(count(drained.victims.len()));
     if step == 0 {
         return hold(Why::Shrunk);
     }

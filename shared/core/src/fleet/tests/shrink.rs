@@ -1,6 +1,8 @@
 //! Scale-down: 11 to 19; the group's size changed by others: 26, 28, 36.
 use super::pool::{Expected, Machine, Pool, does, grows, holds, min, ours};
-use crate::fleet::{Action, Alarm, Because, Draining, Op, OpId, Place, Whereabouts, Why};
+use crate::fleet::{
+    Action, Alarm, Because, Cause, Draining, Op, OpId, Place, Policy, Whereabouts, Why,
+};
 
 /// Rule: older launch template first, then the older machine.
 #[test]
@@ -19,6 +21,19 @@ fn s11_idle_machines_go_in_order() {
 fn s12_idle_since_the_last_run() {
     let pool = Pool::desired(5).group(|g| g.min = 1).busy(1).idle(2, 12).idle(2, 3);
     pool.expect(does(vec![pool.retire(2, &[2, 3])], Why::Shrunk));
+}
+
+/// Rule: a step of 0 means never, as Spacelift's autoscaler takes it.
+#[test]
+fn a_step_of_none_is_never() {
+    let never = |p: &mut Policy| (p.step_up_max, p.step_down_max) = (0, 0);
+    let pool = Pool::desired(2).idle(2, 30).policy(never);
+    pool.expect(holds(Why::NeverShrinks));
+    let pool = Pool::desired(2).busy(2).queued(3).policy(never);
+    pool.expect(holds(Why::NeverGrows).unmet(3, Cause::Step));
+    let theirs = |m: &mut Machine| m.drains(Draining::Theirs);
+    let pool = Pool::desired(1).machine(theirs).policy(never);
+    pool.expect(holds(Why::RightSized { booting: 0 }));
 }
 
 /// Rule: a plan names who takes the place of one whose drain a claim prevented.
