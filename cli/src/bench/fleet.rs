@@ -43,6 +43,7 @@ fn pool(queued: u32) -> Snapshot {
     Snapshot {
         now: NOW,
         due: NOW,
+        woken: false,
         group: Group {
             name: "large".to_owned(),
             desired: WORKERS,

@@ -3,8 +3,10 @@
 //! The hold is a word in the pool's ledger; how old it is says the store, by its own clock. A holder
 //! that died is one whose hold is older than any invocation may last. One that was only slow finds
 //! at its commit that somebody else holds the ledger, and does nothing.
-use crate::Store;
-use windlass_core::fleet::{Explanation, Ledger, Memory};
+use crate::{Occasion, Store};
+use std::collections::BTreeMap;
+use windlass_core::fleet::{Explanation, Ledger, Memory, Notice};
+use windlass_core::id::InstanceId;
 use windlass_core::keys;
 use windlass_ports::{Change, Fault, cas};
 
@@ -16,13 +18,22 @@ const ATTEMPTS_MAX: u32 = 25;
 /// What came of the wish to decide.
 #[derive(Debug)]
 pub(crate) enum Take {
-    /// Ours, with what earlier ticks left.
-    Mine(Memory),
+    Mine(Left),
     /// Somebody decides right now, and knows that somebody came.
     Held,
 }
 
-pub(crate) async fn take(store: &Store, me: &str) -> Result<Take, Fault> {
+/// What earlier ticks left, and those that came meanwhile.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) memory: Memory,
+    pub(crate) notices: BTreeMap<InstanceId, Notice>,
+    /// A tick asks for this look.
+    pub(crate) ticked: bool,
+}
+
+/// A notice is kept by the same write, whoever decides.
+pub(crate) async fn take(store: &Store, me: &str, occasion: &Occasion) -> Result<Take, Fault> {
     let key = keys::fleet_ledger(&store.pool);
     for attempt in 0..ATTEMPTS_MAX {
         let found = cas::load::<Ledger>(&*store.docs, &key).await?;
@@ -34,15 +45,23 @@ pub(crate) async fn take(store: &Store, me: &str) -> Result<Take, Fault> {
         // A write of ours whose answer was lost is no other tick's.
         let other = ledger.holder.as_deref().is_some_and(|holder| holder != me);
         let held = other && age_ms < LEASE_MS;
-        if held && ledger.again {
-            return Ok(Take::Held);
+        let ticked = *occasion == Occasion::Tick;
+        let mut next = ledger.clone();
+        if let Occasion::Notice { instance, notice } = occasion {
+            next.warn(instance, *notice);
         }
-        let (next, take) = if held {
-            (Ledger { again: true, ..ledger }, Take::Held)
+        let take = if held {
+            next.again = true;
+            next.ticked |= ticked;
+            if next == ledger {
+                return Ok(Take::Held);
+            }
+            Take::Held
         } else {
-            let memory = ledger.memory.clone();
-            let holder = Some(me.to_owned());
-            (Ledger { holder, again: false, ..ledger }, Take::Mine(memory))
+            next.holder = Some(me.to_owned());
+            (next.again, next.ticked) = (false, false);
+            let (memory, notices) = (next.memory.clone(), next.notices.clone());
+            Take::Mine(Left { memory, notices, ticked })
         };
         let write_id = format!("{me}.{attempt}");
         if cas::commit(&*store.docs, &key, at, &next, &write_id).await? {
@@ -73,27 +92,38 @@ pub(crate) async fn commit(
 ) -> Result<Committed, Fault> {
     swap(store, me, |ledger| {
         let done = idle && !ledger.again;
-        let next = Ledger {
+        let mut next = Ledger {
             holder: (!done).then(|| me.to_owned()),
-            again: ledger.again,
             memory: memory.clone(),
             explained: Some(explained.clone()),
+            ..ledger.clone()
         };
+        // Of machines that are gone, and of other groups'.
+        next.notices.retain(|warned, _| explained.seen.machines.iter().any(|m| m.id == *warned));
         (next, if done { Committed::Released } else { Committed::Holding })
     })
     .await
     .map(|committed| committed.unwrap_or(Committed::Lost))
 }
 
-/// Lets go, unless somebody came meanwhile and there is another round: then true.
-pub(crate) async fn release(store: &Store, me: &str, more_rounds: bool) -> Result<bool, Fault> {
+/// Lets go, unless somebody came meanwhile and there is another round: then what they left.
+pub(crate) async fn release(
+    store: &Store,
+    me: &str,
+    more_rounds: bool,
+) -> Result<Option<Left>, Fault> {
     swap(store, me, |ledger| {
         let again = ledger.again && more_rounds;
+        let left = again.then(|| Left {
+            memory: ledger.memory.clone(),
+            notices: ledger.notices.clone(),
+            ticked: ledger.ticked,
+        });
         let holder = again.then(|| me.to_owned());
-        (Ledger { holder, again: false, ..ledger.clone() }, again)
+        (Ledger { holder, again: false, ticked: false, ..ledger.clone() }, left)
     })
     .await
-    .map(|again| again.unwrap_or(false))
+    .map(Option::flatten)
 }
 
 /// Swaps the ledger if it is ours; None: it is not.

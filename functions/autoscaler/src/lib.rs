@@ -5,6 +5,8 @@
 //!
 //! - One tick at a time decides about a pool ([`lease`]). Who comes meanwhile leaves word, and the
 //!   tick that decides looks once more.
+//! - A queued run, or a provider's notice, wakes it between ticks. Such a look makes the pool grow and
+//!   drains what was warned, and leaves all else to the tick.
 //! - What was decided, and why, is stored before the first action. Each removal has a name (its op)
 //!   from there on, so that finishing it twice is finishing it once.
 //! - A machine is drained, then doomed, then ended; whoever has a run after all is left alone.
@@ -26,7 +28,7 @@ pub use tick::{Outcome, Report, handle};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use windlass_core::fleet::{Op, Policy};
+use windlass_core::fleet::{Notice, Op, Policy};
 use windlass_core::id::{InstanceId, PoolId};
 use windlass_core::time::UnixMs;
 use windlass_ports::{Clock, Docs, Fleet, Pool, WriteIds};
@@ -58,9 +60,21 @@ pub struct Store {
     pub pool: PoolId,
 }
 
+/// What an invocation is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A minute has passed.
+    Tick,
+    /// A run was queued.
+    Work,
+    /// The provider is about to take a machine; perhaps one of another group.
+    Notice { instance: InstanceId, notice: Notice },
+}
+
 /// One invocation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
+    pub occasion: Occasion,
     /// When it was due: a tick of the schedule, or the work that woke it.
     pub due: UnixMs,
     /// Nothing is begun from here on.

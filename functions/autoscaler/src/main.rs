@@ -4,7 +4,7 @@ use adapter_asg::{Asg, POOL_TAG, PoolTag};
 use adapter_aws::Aws;
 use adapter_s3::Bucket;
 use autoscaler::config::Config;
-use autoscaler::{Call, Deps, Store, event, handle};
+use autoscaler::{Deps, Store, event, handle};
 use serde_json::json;
 use std::sync::Arc;
 use windlass_lambda::workers::{Staffed, workers};
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     tell(&config);
     run(async |event, turn| {
         let now = SystemClock.now();
-        let call = Call { due: event::due(event, now)?, until: now.plus_ms(turn.left_ms()) };
+        let call = event::call(event, now, now.plus_ms(turn.left_ms()))?;
         let report = handle(&deps, call).await?;
         Ok(json!({ "rounds": report.rounds, "failed": report.failed }))
     })

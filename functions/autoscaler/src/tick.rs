@@ -1,6 +1,6 @@
 //! One invocation: at most a few rounds of look, decide, commit and act.
-use crate::lease::{self, Committed, LEASE_MS, Take};
-use crate::{Call, Deps, Store, act, observe};
+use crate::lease::{self, Committed, LEASE_MS, Left, Take};
+use crate::{Call, Deps, Occasion, Store, act, observe};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::fleet::{
     Because, Explanation, Lease, Memory, Place, Plan, SeenWorker, Snapshot, Whereabouts, Why,
@@ -52,7 +52,8 @@ pub struct Report {
     pub busy_kills: u32,
 }
 
-/// May be called at any time, twice, or by many at once.
+/// May be called at any time, twice, or by many at once. Only what a tick or queued work asks for
+/// can come too late.
 ///
 /// # Errors
 /// `Retryable` when the pool, the group or the store is away: then nothing was done.
@@ -65,20 +66,22 @@ pub async fn handle(deps: &Deps, call: Call) -> Result<Report, Fault> {
     }
     let mut report = Report::default();
     let Some(store) = &deps.store else {
-        let (snapshot, plan) = look(deps, call.due, &Memory::default()).await?;
+        let ticked = call.occasion == Occasion::Tick;
+        let left = Left { memory: Memory::default(), notices: BTreeMap::new(), ticked };
+        let (snapshot, plan) = look(deps, call.due, &left).await?;
         carry_out(deps, (&snapshot, &plan), call.until, &mut report).await;
         return Ok(report);
     };
     let me = store.write_ids.next();
-    let memory = match lease::take(store, &me).await? {
-        Take::Mine(memory) => memory,
+    let left = match lease::take(store, &me, &call.occasion).await? {
+        Take::Mine(left) => left,
         Take::Held => {
             tracing::debug!("another tick decides");
             return Ok(report);
         }
     };
     let until = call.until.min(now.plus_ms(LEASE_MS - MARGIN_MS));
-    let outcome = rounds(deps, store, &me, memory, Call { until, ..call }, &mut report).await;
+    let outcome = rounds(deps, store, &me, left, Call { until, ..call }, &mut report).await;
     if outcome.is_err() {
         // Else it lapses by itself.
         let _ = lease::release(store, &me, false).await;
@@ -90,14 +93,14 @@ async fn rounds(
     deps: &Deps,
     store: &Store,
     me: &str,
-    mut memory: Memory,
+    mut left: Left,
     call: Call,
     report: &mut Report,
 ) -> Result<(), Fault> {
     for round in 1..=ROUNDS_MAX {
         // A round for those that came meanwhile is due when it begins.
         let due = if round == 1 { call.due } else { deps.clock.now() };
-        let (snapshot, plan) = look(deps, due, &memory).await?;
+        let (snapshot, plan) = look(deps, due, &left).await?;
         let unprotected = unprotected(&snapshot, &plan);
         let idle = plan.actions.is_empty() && unprotected.is_empty();
         let explained = Explanation::of(&deps.policy, &snapshot, &plan);
@@ -119,18 +122,16 @@ async fn rounds(
         carry_out(deps, (&snapshot, &plan), call.until, report).await;
         let more_rounds = round < ROUNDS_MAX && deps.clock.now() < call.until;
         // Not let go of, it lapses; what was done is done.
-        if !lease::release(store, me, more_rounds).await.unwrap_or(false) {
-            return Ok(());
-        }
-        memory = plan.memory;
+        let Ok(Some(next)) = lease::release(store, me, more_rounds).await else { return Ok(()) };
+        left = next;
     }
     Ok(())
 }
 
 /// One look and what follows from it.
-async fn look(deps: &Deps, due: UnixMs, memory: &Memory) -> Result<(Snapshot, Plan), Fault> {
+async fn look(deps: &Deps, due: UnixMs, left: &Left) -> Result<(Snapshot, Plan), Fault> {
     let now = deps.clock.now();
-    (deps.remember)(&memory.ops);
+    (deps.remember)(&left.memory.ops);
     let staff = deps.pool.look(now).await?;
     let heard = |worker: &&SeenWorker| match worker.lease {
         Lease::Live => true,
@@ -147,16 +148,20 @@ async fn look(deps: &Deps, due: UnixMs, memory: &Memory) -> Result<(Snapshot, Pl
         })
         .collect();
     let named: Vec<InstanceId> = named.into_iter().collect();
-    let machines = deps.fleet.look(&named).await?;
+    let mut machines = deps.fleet.look(&named).await?;
+    for seen in &mut machines.instances {
+        seen.notice = seen.notice.or_else(|| left.notices.get(&seen.id).copied());
+    }
     let snapshot = Snapshot {
         now,
         due,
+        woken: !left.ticked,
         group: machines.group,
         instances: machines.instances,
         workers: staff.workers,
         demand: staff.demand,
     };
-    let plan = decide(&deps.policy, &snapshot, memory);
+    let plan = decide(&deps.policy, &snapshot, &left.memory);
     Ok((snapshot, plan))
 }
 

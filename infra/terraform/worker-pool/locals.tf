@@ -20,6 +20,37 @@ locals {
   vpc           = var.autoscaling_vpc_subnets == null ? [] : [1]
   tracing       = var.autoscaling_tracing_mode == "Active"
 
+  # What wakes the autoscaler between two ticks.
+  has_spot = var.instance_market_options != null || try(var.mixed_instances_policy.on_demand_percentage_above_base_capacity, 100) < 100
+  wakes = merge(
+    # A queued run is a document in the control plane's bucket. Its key does not say for which pool.
+    local.autoscaler && !local.spacelift ? {
+      work = {
+        description = "Queued runs wake the autoscaler of ${var.worker_pool_id}"
+        retries     = 0 # what did not arrive at once is the next tick's
+        pattern = jsonencode({
+          source      = ["aws.s3"]
+          detail-type = ["Object Created"]
+          detail = {
+            bucket = { name = [var.windlass_configuration.bucket] }
+            object = { key = [{ wildcard = "jobs/*/spec" }] }
+          }
+        })
+      }
+    } : {},
+    # EC2 says it of any machine of the account; of others than the group's nothing follows.
+    local.autoscaler && local.has_spot ? {
+      notices = {
+        description = "Machines that are about to be taken wake the autoscaler of ${var.worker_pool_id}"
+        retries     = 3
+        pattern = jsonencode({
+          source      = ["aws.ec2"]
+          detail-type = ["EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation"]
+        })
+      }
+    } : {},
+  )
+
   # Of both kinds.
   user_data_common = {
     pool          = var.worker_pool_id

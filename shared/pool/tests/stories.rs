@@ -32,6 +32,7 @@ async fn tick(world: &World, machines: &[InstanceId], memory: &Memory) -> Plan {
     let snapshot = Snapshot {
         now,
         due: now,
+        woken: false,
         group: Group { name: "g".into(), desired, min: 0, max: 9, launches_failed: 0 },
         instances: instances.collect(),
         workers: staff.workers,

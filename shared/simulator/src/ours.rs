@@ -75,6 +75,7 @@ fn look(world: &World) -> Snapshot {
     Snapshot {
         now,
         due: now,
+        woken: false,
         group: Group {
             name: "simulated".to_owned(),
             desired: world.desired,

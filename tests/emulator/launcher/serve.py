@@ -22,6 +22,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
 
 import calls  # noqa: E402
 import corrections  # noqa: E402
+import events  # noqa: E402
 import faults  # noqa: E402
 import fleet  # noqa: E402
 import fleet_calls  # noqa: E402
@@ -55,6 +56,13 @@ def control(environ, start_response, body):
             rules = [faults.Rule(words) for words in json.loads(body or b"[]")]
         elif path == "roles":
             roles = json.loads(body or b"{}")
+        elif path == "events":
+            # Waits for the next one, for a while; who names none hears at once how many there were.
+            number, deadline = int(query.get("after", [events.count])[0]), time.monotonic()
+            deadline += WAIT_SECONDS if "after" in query else 0
+            while events.count <= number and time.monotonic() < deadline:
+                turn.wait(deadline - time.monotonic())
+            answer = events.after(number)
         elif path == "fleet":
             if environ["REQUEST_METHOD"] == "POST":
                 fleet.settings(json.loads(body or b"{}"))
@@ -219,6 +227,7 @@ def pass_time():
 
 def main():
     corrections.apply()
+    events.apply()
     fleet_calls.apply()
     server = make_server("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0, serve, threaded=True, request_handler=Handler)
     server.daemon_threads = True

@@ -10,7 +10,8 @@
 //! - [`calls`]: what was asked, by whom.
 //! - [`venv`]: Python environments from pinned requirements, made once per machine.
 pub mod calls;
-pub mod fault;
+pub mod events;
+mod fault;
 pub mod fleet;
 pub mod venv;
 

@@ -2,7 +2,10 @@
 use super::aws::{Aws, CALLER};
 use super::stack::{Queue, Stack};
 use anyhow::{Context as _, Result};
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, EventBridgeConfiguration, NotificationConfiguration,
+    VersioningConfiguration,
+};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 
@@ -19,6 +22,13 @@ pub async fn deploy(aws: &Aws, stack: &Stack) -> Result<()> {
                 VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
             let asked = aws.s3.put_bucket_versioning().bucket(&bucket.name);
             asked.versioning_configuration(enabled).send().await.context("versioning")?;
+        }
+        if bucket.tells {
+            let told = EventBridgeConfiguration::builder().build();
+            let told = NotificationConfiguration::builder().event_bridge_configuration(told);
+            let asked = aws.s3.put_bucket_notification_configuration().bucket(&bucket.name);
+            let asked = asked.notification_configuration(told.build());
+            asked.send().await.context("what the bucket tells of")?;
         }
     }
     // A queue is there before the one that sends its dead letters there.

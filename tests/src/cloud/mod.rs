@@ -6,13 +6,14 @@
 //! - [`template`], [`stack`], [`permissions`], [`machine_group`], [`deploy`]: from a template to
 //!   buckets, queues, functions with their roles, and groups of machines.
 //! - [`runtime`], [`environment`], [`trace`]: Lambda and its Runtime API; [`ahead`]: its clock.
-//! - [`poller`], [`schedule`], [`front`]: what invokes functions: queues, times, HTTP.
+//! - [`poller`], [`schedule`], [`bus`], [`front`]: what invokes functions: queues, times, events, HTTP.
 //! - [`github`], [`workers`]: who else takes part: a small GitHub, and workers with the real tool.
 //! - [`iam`]: what functions may do, held against what they did.
 //! - [`place`]: all of it as a place for stories.
 //! - [`aws`]: the API server (S3, SQS, …) is the emulator; this is the box's own way to it.
 pub mod ahead;
 pub mod aws;
+pub mod bus;
 pub mod deploy;
 pub mod environment;
 pub mod front;
@@ -31,6 +32,7 @@ pub mod workers;
 
 use anyhow::{Context as _, Result};
 use aws::Aws;
+use bus::Bus;
 use emulator::{Emulator, REGION};
 use front::Front;
 use poller::{Pollers, Weather};
@@ -76,6 +78,7 @@ pub struct Cloud {
     /// What happens to messages.
     pub weather: Arc<Weather>,
     clock: Arc<Clock>,
+    bus: Arc<Bus>,
     speed: u32,
     comes_back: Option<Duration>,
     running: Mutex<Option<Running>>,
@@ -84,7 +87,8 @@ pub struct Cloud {
 /// What invokes functions while the control plane is there.
 struct Running {
     pollers: Pollers,
-    schedules: Vec<JoinHandle<()>>,
+    /// Of schedules, and of the bus.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 pub fn fresh_name() -> String {
@@ -137,6 +141,7 @@ impl Cloud {
         let lambda = Arc::new(Lambda::new(functions, &shared, settings.logs));
         front.connect(&lambda, &stack.routes, stack.throttle);
         let clock = Arc::new(Clock::new(&aws, &lambda, &stack.schedules)?);
+        let bus = Arc::new(Bus::new(&aws, &lambda, &stack.rules));
         let (speed, comes_back) = (settings.speed, settings.comes_back);
         let (running, weather) = (Mutex::default(), Arc::default());
         Ok(Self {
@@ -148,14 +153,24 @@ impl Cloud {
             front,
             weather,
             clock,
+            bus,
             speed,
             comes_back,
             running,
         })
     }
 
-    /// Queues are polled, schedules fire, the front answers.
+    /// Queues are polled, schedules fire, events are delivered, the front answers.
     pub fn start(&self) {
+        self.run(true);
+    }
+
+    /// As [`Self::start`], and no schedule fires by itself.
+    pub fn start_without_ticks(&self) {
+        self.run(false);
+    }
+
+    fn run(&self, ticks: bool) {
         let mut running = lock(&self.running);
         if running.is_some() {
             return;
@@ -165,7 +180,11 @@ impl Cloud {
         let sources = &self.stack.sources;
         let (aws, lambda, back) = (&self.aws, &self.lambda, self.comes_back);
         let pollers = Pollers::start(aws, lambda, sources, back, &self.weather);
-        *running = Some(Running { pollers, schedules: self.clock.run(self.speed) });
+        let mut tasks = self.bus.run();
+        if ticks {
+            tasks.extend(self.clock.run(self.speed));
+        }
+        *running = Some(Running { pollers, tasks });
         self.front.set_open(true);
     }
 
@@ -176,9 +195,9 @@ impl Cloud {
         if kill {
             self.lambda.set_down(true);
         }
-        if let Some(Running { pollers, schedules }) = running {
-            for schedule in &schedules {
-                schedule.abort();
+        if let Some(Running { pollers, tasks }) = running {
+            for task in &tasks {
+                task.abort();
             }
             threads().block_on(pollers.stop());
         }

@@ -1,4 +1,5 @@
 //! What a template asks for, as far as the box makes it.
+use super::bus;
 use super::machine_group::{self, MachineGroup};
 use super::permissions;
 use super::template::{Template, plain};
@@ -15,6 +16,7 @@ pub struct Stack {
     pub functions: Vec<Function>,
     pub sources: Vec<Source>,
     pub schedules: Vec<Schedule>,
+    pub rules: Vec<Rule>,
     pub routes: Vec<Route>,
     pub throttle: Option<Throttle>,
     pub groups: Vec<MachineGroup>,
@@ -26,6 +28,8 @@ pub struct Stack {
 pub struct Bucket {
     pub name: String,
     pub versioned: bool,
+    /// It tells EventBridge of its objects.
+    pub tells: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +84,14 @@ pub struct Schedule {
     pub undelivered: Option<String>,
 }
 
-/// What Lambda does with an invocation that nobody waits for: of schedules, here.
+/// Events that invoke a function.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub function: String,
+    pub pattern: Value,
+}
+
+/// What Lambda does with an invocation that nobody waits for.
 #[derive(Clone, Debug, Default)]
 pub struct Unattended {
     pub retries: u32,
@@ -153,6 +164,7 @@ impl Stack {
             functions: functions(template)?,
             sources: sources(template)?,
             schedules: schedules(template)?,
+            rules: rules(template)?,
             routes: routes(template)?,
             throttle: throttle(template)?,
             worker_allowed: permissions::of_workers(template)?,
@@ -165,7 +177,9 @@ fn buckets(template: &Template) -> Result<Vec<Bucket>> {
     let mut buckets = Vec::new();
     for (logical, bucket) in template.of_type("AWS::S3::Bucket")? {
         let versioned = bucket["VersioningConfiguration"]["Status"] == "Enabled";
-        buckets.push(Bucket { name: template.physical(&logical)?, versioned });
+        let told = &bucket["NotificationConfiguration"]["EventBridgeConfiguration"];
+        let tells = told["EventBridgeEnabled"] == true;
+        buckets.push(Bucket { name: template.physical(&logical)?, versioned, tells });
     }
     Ok(buckets)
 }
@@ -304,6 +318,23 @@ fn schedules(template: &Template) -> Result<Vec<Schedule>> {
         }
     }
     Ok(schedules)
+}
+
+fn rules(template: &Template) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    for (logical, rule) in template.of_type("AWS::Events::Rule")? {
+        let pattern = &rule["EventPattern"];
+        if !pattern.is_object() || rule["State"] == "DISABLED" {
+            continue;
+        }
+        bus::understood(pattern).with_context(|| format!("the pattern of {logical}"))?;
+        for target in rule["Targets"].as_array().into_iter().flatten() {
+            let function = function_named(template, &target["Arn"]);
+            let function = function.with_context(|| format!("the target of {logical}"))?;
+            rules.push(Rule { function, pattern: pattern.clone() });
+        }
+    }
+    Ok(rules)
 }
 
 fn routes(template: &Template) -> Result<Vec<Route>> {

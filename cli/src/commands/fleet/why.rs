@@ -157,6 +157,7 @@ fn because(why: &Why) -> String {
                 counted(*booting, "machine")
             )
         }
+        Why::Woken => "no more is wanted; all else waits for the next tick".to_owned(),
         Why::Grown => "more is wanted than there is".to_owned(),
         Why::Shrunk => "less is wanted than there is".to_owned(),
         Why::AtMax => "more is wanted, and the group may not grow".to_owned(),
@@ -291,6 +292,7 @@ mod tests {
         let snapshot = Snapshot {
             now: NOON,
             due: NOON,
+            woken: false,
             group,
             instances: vec![machine(1), machine(2)],
             workers: vec![],

@@ -1,6 +1,6 @@
 //! A pool, its group of machines and both functions, over ports that fail by plan.
 use super::crew::Crew;
-use autoscaler::{Call, Outcome, Report, Store};
+use autoscaler::{Call, Occasion, Outcome, Report, Store};
 use drainer::Fate;
 use serde_json::json;
 use std::pin::pin;
@@ -181,7 +181,8 @@ impl World {
     }
 
     pub(crate) fn call(&self) -> Call {
-        Call { due: self.now(), until: self.now().plus_ms(45 * SECOND_MS) }
+        let until = self.now().plus_ms(45 * SECOND_MS);
+        Call { occasion: Occasion::Tick, due: self.now(), until }
     }
     pub(crate) async fn try_tick(&self) -> Result<Report, Fault> {
         autoscaler::handle(&self.scaler(true), self.call()).await
@@ -192,6 +193,22 @@ impl World {
     }
     pub(crate) async fn tick(&self) -> Report {
         self.tick_due(self.now()).await
+    }
+    /// Somebody wakes it, between ticks.
+    pub(crate) async fn try_woken(&self, occasion: Occasion) -> Result<Report, Fault> {
+        autoscaler::handle(&self.scaler(true), Call { occasion, ..self.call() }).await
+    }
+    pub(crate) async fn woken(&self, occasion: Occasion) -> Report {
+        self.try_woken(occasion).await.expect("a look")
+    }
+    pub(crate) async fn woken_due(&self, occasion: Occasion, due: UnixMs) -> Report {
+        let call = Call { occasion, due, ..self.call() };
+        autoscaler::handle(&self.scaler(true), call).await.expect("a look")
+    }
+    /// A whole look of this kind over ports that never fail, in the middle of another call.
+    pub(crate) fn woken_meanwhile(&self, occasion: Occasion) -> Report {
+        let call = Call { occasion, ..self.call() };
+        at_once(autoscaler::handle(&self.scaler(false), call)).expect("a look")
     }
     /// A tick, and its reason.
     pub(crate) async fn why(&self) -> Why {

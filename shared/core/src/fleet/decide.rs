@@ -4,7 +4,7 @@ use super::finish::begun;
 use super::grow::{Balance, Growth, more};
 use super::guard::refuses;
 use super::memory::Op;
-use super::repair::broken;
+use super::repair::{Repairs, broken};
 use super::shrink::{above_desired, drained, excess, fewer, warned};
 use super::{Action, Alarm, Memory, Plan, Policy, Snapshot, Victim, Why};
 use std::collections::BTreeSet;
@@ -18,12 +18,17 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     }
     let balance = Balance::of(policy, s, &census);
     let (mut actions, regained) = begun(&census, memory, balance.missing());
-    let repairs = broken(policy, s, &census, memory);
+    let repairs = match s.woken {
+        true => Repairs::none(memory),
+        false => broken(policy, s, &census, memory),
+    };
     let mut alarms: BTreeSet<Alarm> = census.alarms.union(&repairs.alarms).cloned().collect();
     actions.extend(repairs.actions);
     actions.extend(warned(s, &census));
     let excess = excess(s, &census, memory);
-    actions.extend(above_desired(s, &census, excess));
+    if !s.woken {
+        actions.extend(above_desired(s, &census, excess));
+    }
     let drained = drained(policy, s, &census, excess);
     let missing = balance.missing().saturating_sub(regained);
     let below_min = s.group.min.saturating_sub(s.group.desired);
@@ -41,6 +46,8 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
     } else if below_min > 0 {
         actions.insert(0, Action::SetDesired { from: s.group.desired, to: s.group.min });
         Why::Grown
+    } else if s.woken {
+        Why::Woken
     } else if excess > 0 {
         Why::ShrinkingByHand { excess }
     } else {
@@ -53,9 +60,13 @@ pub fn decide(policy: &Policy, s: &Snapshot, memory: &Memory) -> Plan {
         actions.extend(rest);
         shrinkage.why
     };
-    actions.extend(drained.action());
+    if !s.woken {
+        actions.extend(drained.action());
+    }
     let mut memory = remember(s, &census, memory, &actions);
-    memory.lowered = excess > 0;
+    if !s.woken {
+        memory.lowered = excess > 0;
+    }
     memory.suspects = repairs.suspects;
     memory.boot_failures = census.boot_failures(&memory).saturating_add(repairs.boots_failed);
     if repairs.boots_failed > 0 {
@@ -69,6 +80,7 @@ fn held(s: &Snapshot, census: &Census, memory: &Memory, why: Why, alarm: Option<
     let mut memory = memory.clone();
     match why {
         Why::Stale { .. } => {}
+        Why::Implausible { .. } if s.woken => {}
         Why::Implausible { .. } => {
             memory.doubted = true;
             memory.looked_at = Some(s.now);
@@ -86,9 +98,12 @@ fn held(s: &Snapshot, census: &Census, memory: &Memory, why: Why, alarm: Option<
 fn remember(s: &Snapshot, census: &Census, before: &Memory, actions: &[Action]) -> Memory {
     let mut memory = before.clone();
     memory.looked_at = Some(s.now);
-    memory.doubted = false;
-    memory.machines = census.in_group();
-    memory.desired = Some(s.group.desired);
+    // What one tick compares with the one before it is not touched in between.
+    if !s.woken {
+        memory.doubted = false;
+        memory.machines = census.in_group();
+        memory.desired = Some(s.group.desired);
+    }
     // What is gone, or goes by itself, needs no op any more (scenario 16).
     if !memory.ops.is_empty() {
         let stays = census.units.iter().filter(|unit| unit.standing != Standing::Leaving);
@@ -131,6 +146,9 @@ fn remember(s: &Snapshot, census: &Census, before: &Memory, actions: &[Action]) 
             memory.ops.insert(victim.instance.clone(), op);
         }
     }
-    memory.workers_live = census.live.saturating_sub(leaving);
+    memory.workers_live = match s.woken {
+        true => before.workers_live.saturating_sub(leaving),
+        false => census.live.saturating_sub(leaving),
+    };
     memory
 }

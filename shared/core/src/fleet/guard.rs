@@ -30,7 +30,8 @@ pub(super) fn refuses(
     let vanished = before.saturating_sub(live).saturating_sub(explained);
     let share =
         u64::from(vanished) * 100 > u64::from(before) * u64::from(policy.implausible_percent);
-    if vanished > 1 && share && !memory.doubted {
+    // The second look that believes it is a tick's.
+    if vanished > 1 && share && (s.woken || !memory.doubted) {
         return Some((Why::Implausible { live, before }, Some(Alarm::Implausible)));
     }
     None

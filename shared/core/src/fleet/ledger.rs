@@ -1,10 +1,10 @@
 //! What a pool's ticks leave for each other and for people: one document per pool.
 use super::census::{Census, Standing, Unit, count};
-use super::{Action, Alarm, Memory, Plan, Policy, Snapshot, Unmet, Why};
+use super::{Action, Alarm, Memory, Notice, Plan, Policy, Snapshot, Unmet, Why};
 use crate::id::InstanceId;
 use crate::time::UnixMs;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `fleet/<pool>/ledger.json`. Whoever holds it decides about the pool, and nobody else does; its
 /// age by the store's own clock is the age of the hold.
@@ -16,11 +16,27 @@ pub struct Ledger {
     /// Somebody came meanwhile: the holder looks once more before it lets go.
     #[serde(default)]
     pub again: bool,
+    /// A tick was among them, so the next look is a tick's.
+    #[serde(default)]
+    pub ticked: bool,
+    /// What the provider said of machines that are still there, until they are gone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notices: BTreeMap<InstanceId, Notice>,
     #[serde(default)]
     pub memory: Memory,
     /// The last decision, stored before its first action.
     #[serde(default)]
     pub explained: Option<Explanation>,
+}
+
+impl Ledger {
+    /// Keeps a notice. That a machine is taken is not taken back by advice to leave it.
+    pub fn warn(&mut self, instance: &InstanceId, notice: Notice) {
+        let known = self.notices.entry(instance.clone()).or_insert(notice);
+        if notice == Notice::Spot {
+            *known = notice;
+        }
+    }
 }
 
 /// A decision, with what it was made from.

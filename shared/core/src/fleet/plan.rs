@@ -98,6 +98,8 @@ pub enum Why {
     RightSized {
         booting: u32,
     },
+    /// No more is wanted, and all else is left to the next tick.
+    Woken,
     /// More machines were asked for.
     Grown,
     /// Fewer machines are wanted, and these go.

@@ -13,17 +13,20 @@ pub(super) struct Repairs {
     pub(super) boots_failed: u32,
 }
 
+impl Repairs {
+    /// Nothing is looked for, and nothing is forgotten.
+    pub(super) fn none(memory: &Memory) -> Self {
+        let suspects = memory.suspects.clone();
+        Self { actions: vec![], alarms: BTreeSet::new(), suspects, boots_failed: 0 }
+    }
+}
+
 /// Broken machines that looked broken before are ended, as many as the blast radius lets. One on
 /// which nobody is seen stays while somebody is there of whom nobody knows where.
 pub(super) fn broken(policy: &Policy, s: &Snapshot, census: &Census, memory: &Memory) -> Repairs {
     let failures = census.boot_failures(memory);
     let replaces = failures < policy.boot_failures_max;
-    let mut repairs = Repairs {
-        actions: vec![],
-        alarms: BTreeSet::new(),
-        suspects: BTreeMap::new(),
-        boots_failed: 0,
-    };
+    let mut repairs = Repairs { suspects: BTreeMap::new(), ..Repairs::none(memory) };
     let share = u64::from(count(census.units.len())) * u64::from(policy.abnormal_percent) / 100;
     // Above the group's size nothing takes the place of what goes.
     let mut above = census.above(s.group.desired);

@@ -14,6 +14,10 @@ pub struct Snapshot {
     pub now: UnixMs,
     /// When the tick that asked for it was due; an old one is dropped.
     pub due: UnixMs,
+    /// Work or a notice asked for it, at any moment and as often as there is some. It may only make
+    /// the pool grow: what has to be seen twice, or goes a few at a time, goes by the minute's ticks.
+    #[serde(default)]
+    pub woken: bool,
     pub group: Group,
     /// Machines of the group, and machines outside of it that carry the pool's tag.
     pub instances: Vec<SeenInstance>,

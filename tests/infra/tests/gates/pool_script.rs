@@ -2,9 +2,12 @@
 //! needs a provider.
 use crate::pool_module::{folder, terraform};
 use crate::root;
+use e2e::cloud::template::translate;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use windlass_core::job::{Attempt, JobId, Phase};
+use windlass_core::keys;
 
 const SPACELIFT: &str = "01HCC6QZ932J7WDF4FTVM9QMEP";
 
@@ -219,6 +222,64 @@ output "user_data" {
   }))
 }
 "#;
+
+const WAKES: &str = r#"
+output "wakes" {
+  value = jsonencode({ for name, wake in local.wakes : name => { pattern = jsondecode(wake.pattern), retries = wake.retries } })
+}
+"#;
+
+/// Module and template wake the autoscaler by the same events, and neither by any that can't come.
+#[test]
+fn both_wake_the_autoscaler_by_the_same_events() {
+    let inputs = inputs(WAKES);
+    let zip = json!({ "s3_package": { "bucket": "b", "key": "a.zip" } });
+    let api = json!({ "api_key_id": "i", "api_key_endpoint": "https://a.app.spacelift.io", "api_key_secret": "x" });
+    let functions = json!({ "autoscaling_configuration": zip });
+    let spot = json!({ "instance_market_options": { "market_type": "spot" } });
+    let mixed = |percent: u32| {
+        json!({ "mixed_instances_policy": { "instance_types": ["m7i.large"],
+        "on_demand_percentage_above_base_capacity": percent } })
+    };
+    let s =
+        with(&with(&spacelift(), functions.clone()), json!({ "spacelift_api_credentials": api }));
+    let w = with(&windlass(), functions);
+    let yaml = translate(&root().join("infra/worker-pool.yaml")).unwrap();
+    let written = |names: &[&str]| -> Value {
+        let of = |name: &&str| {
+            let resource = match *name {
+                "work" => "AutoscalerWork",
+                _ => "AutoscalerNotices",
+            };
+            let rule = &yaml["Resources"][resource]["Properties"];
+            let mut pattern = rule["EventPattern"].clone();
+            if *name == "work" {
+                assert_eq!(pattern["detail"]["bucket"]["name"], json!([{ "Ref": "Bucket" }]));
+                pattern["detail"]["bucket"]["name"] = json!(["b"]);
+            }
+            let retries = &rule["Targets"][0]["RetryPolicy"]["MaximumRetryAttempts"];
+            ((*name).to_owned(), json!({ "pattern": pattern, "retries": retries }))
+        };
+        Value::Object(names.iter().map(of).collect())
+    };
+    for (given, expect) in [
+        (windlass(), vec![]),
+        (w.clone(), vec!["work"]),
+        (with(&w, mixed(100)), vec!["work"]),
+        (with(&w, mixed(50)), vec!["notices", "work"]),
+        (with(&w, spot.clone()), vec!["notices", "work"]),
+        (s.clone(), vec![]),
+        (with(&s, spot), vec!["notices"]),
+    ] {
+        apply(inputs.path(), &given).unwrap();
+        let wakes: Value = serde_json::from_str(&output(inputs.path(), "wakes")).unwrap();
+        assert_eq!(wakes, written(&expect), "{given}");
+    }
+    // Only what core calls so is such a document.
+    let job = JobId { run: "r".into(), phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+    let key = keys::job_spec(&job);
+    assert!(key.starts_with("jobs/") && key.ends_with("/spec"), "{key}");
+}
 
 fn is_shell(script: &str) {
     let folder = tempfile::tempdir().unwrap();

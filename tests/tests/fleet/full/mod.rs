@@ -6,6 +6,7 @@ mod chaos;
 mod deaths;
 mod notices;
 mod refresh;
+mod woken;
 
 use e2e::cloud::place::Inner;
 use e2e::fleet::{Group, Pool};

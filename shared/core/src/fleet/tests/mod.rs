@@ -8,3 +8,4 @@ mod hold;
 mod pool;
 mod shrink;
 mod strays;
+mod woken;

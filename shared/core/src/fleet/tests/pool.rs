@@ -36,6 +36,7 @@ impl Pool {
         let snapshot = Snapshot {
             now: NOON,
             due: NOON,
+            woken: false,
             group,
             instances: vec![],
             workers: vec![],
