@@ -10,6 +10,7 @@ mod stories {
     mod scaling;
     mod simulation;
     mod single;
+    mod woken;
     mod world;
     pub(crate) use crew::Staffed;
 }

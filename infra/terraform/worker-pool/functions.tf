@@ -20,6 +20,24 @@ locals {
     } : {},
   )
 
+  functions_common = {
+    pool                 = var.worker_pool_id
+    dns_suffix           = local.dns_suffix
+    permissions_boundary = var.iam_permissions_boundary
+    tracing_mode         = var.autoscaling_tracing_mode
+    vpc_config = var.autoscaling_vpc_subnets == null ? null : {
+      subnet_ids         = var.autoscaling_vpc_subnets
+      security_group_ids = var.autoscaling_vpc_sg_ids
+    }
+    tags = local.tags
+    log = {
+      retention_in_days = var.cloudwatch_log_group_retention
+      kms_key_id        = var.cloudwatch_kms_key_id
+      class             = var.cloudwatch_log_group_class
+      skip_destroy      = var.cloudwatch_skip_destroy
+    }
+  }
+
   # Keys of documents. Of a Windlass pool: its machines' records, a word to a run that is to stop, and
   # what waits for workers.
   documents_written = concat(

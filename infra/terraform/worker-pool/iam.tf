@@ -139,14 +139,3 @@ resource "aws_iam_role_policy" "hook" {
   role   = aws_iam_role.hook[0].name
   policy = data.aws_iam_policy_document.hook[0].json
 }
-
-data "aws_iam_policy_document" "lambda" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["lambda.${local.dns_suffix}"]
-    }
-  }
-}

@@ -25,22 +25,22 @@ output "launch_template_id" {
 
 output "autoscaler_function_name" {
   description = "Name of the autoscaler's function; null without one."
-  value       = one(aws_lambda_function.autoscaler[*].function_name)
+  value       = one(module.autoscaler[*].function_name)
 }
 
 output "autoscaler_log_group_name" {
   description = "The autoscaler's log group; null without one."
-  value       = one(aws_cloudwatch_log_group.autoscaler[*].name)
+  value       = one(module.autoscaler[*].log_group_name)
 }
 
 output "drainer_function_name" {
   description = "Name of the drainer's function; null without one."
-  value       = one(aws_lambda_function.drainer[*].function_name)
+  value       = one(module.drainer[*].function_name)
 }
 
 output "drainer_log_group_name" {
   description = "The drainer's log group; null without one."
-  value       = one(aws_cloudwatch_log_group.drainer[*].name)
+  value       = one(module.drainer[*].log_group_name)
 }
 
 output "hook_queue_url" {

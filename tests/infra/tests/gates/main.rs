@@ -4,6 +4,7 @@
 mod agree;
 mod bill;
 mod lint;
+mod packages;
 mod policies;
 mod pool_agree;
 mod pool_docs;

@@ -1,9 +1,13 @@
 //! The worker pool's module and its examples: every name leads somewhere, and nothing is left over.
 use crate::root;
+use hcl::Block;
 use infra::terraform::{Module, attribute, label, text};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The module of each function, within the pool's.
+pub(crate) const FUNCTION: &str = "modules/function";
 
 pub(crate) fn folder() -> PathBuf {
     root().join("infra/terraform/worker-pool")
@@ -52,6 +56,7 @@ fn every_reference_is_declared_and_every_declaration_is_used_and_described() {
     let mut folders = examples();
     assert_eq!(folders.len(), 11, "{folders:?}");
     folders.push(("the module".to_owned(), folder()));
+    folders.push((FUNCTION.to_owned(), folder().join(FUNCTION)));
     for (name, path) in folders {
         let module = Module::read(&path).unwrap();
         let (missing, idle) = loose(&module);
@@ -64,35 +69,62 @@ fn every_reference_is_declared_and_every_declaration_is_used_and_described() {
     }
 }
 
+/// A call gives what a module takes and all that it must have, and asks for what it gives.
+fn call_fits(from: &str, path: &Path, call: &Block, module: &Module) {
+    let variables = module.variables();
+    let outputs: BTreeSet<String> = module.of("output").map(|block| label(block, 0)).collect();
+    let given: BTreeSet<String> = call
+        .body()
+        .attributes()
+        .map(|one| one.key().to_owned())
+        .filter(|key| !["source", "count"].contains(&key.as_str()))
+        .collect();
+    let unknown: Vec<&String> = given.iter().filter(|key| !variables.contains_key(*key)).collect();
+    assert!(unknown.is_empty(), "{from} gives what the module does not take: {unknown:?}");
+    let required = variables.iter().filter(|(_, required)| **required).map(|(name, _)| name);
+    let missing: Vec<&String> = required.filter(|key| !given.contains(*key)).collect();
+    assert!(missing.is_empty(), "{from} does not give {missing:?}");
+    let start = format!("module.{}", label(call, 0));
+    for entry in std::fs::read_dir(path).unwrap() {
+        let file = entry.unwrap().path();
+        let text = if file.is_file() { std::fs::read_to_string(file).unwrap() } else { continue };
+        for asked in text.split(&start).skip(1) {
+            // One of several, or all of them.
+            let asked = asked.trim_start_matches("[0]").trim_start_matches("[*]");
+            let asked = asked.strip_prefix('.').unwrap_or_default();
+            let asked: String =
+                asked.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            assert!(outputs.contains(&asked), "{from} asks for the output {asked:?}");
+        }
+    }
+}
+
 #[test]
 fn examples_give_what_the_module_takes_and_ask_for_what_it_gives() {
     let module = Module::read(&folder()).unwrap();
-    let variables = module.variables();
-    let outputs: BTreeSet<String> = module.of("output").map(|block| label(block, 0)).collect();
     for (name, path) in examples() {
         let example = Module::read(&path).unwrap();
         let call = example.of("module").next().expect("an example calls the module");
         let source = attribute(call.body(), "source").and_then(text);
         assert_eq!(source.as_deref(), Some("../../"), "{name}");
-        let given: BTreeSet<String> = call
-            .body()
-            .attributes()
-            .map(|one| one.key().to_owned())
-            .filter(|key| key != "source")
-            .collect();
-        let unknown: Vec<&String> =
-            given.iter().filter(|key| !variables.contains_key(*key)).collect();
-        assert!(unknown.is_empty(), "{name} gives what the module does not take: {unknown:?}");
-        let required = variables.iter().filter(|(_, required)| **required).map(|(name, _)| name);
-        let missing: Vec<&String> = required.filter(|key| !given.contains(*key)).collect();
-        assert!(missing.is_empty(), "{name} does not give {missing:?}");
-        let text = std::fs::read_to_string(path.join("main.tf")).unwrap();
-        for asked in text.split("module.worker_pool.").skip(1) {
-            let asked: String =
-                asked.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            assert!(outputs.contains(&asked), "{name} asks for the output {asked}");
-        }
+        call_fits(&name, &path, call, &module);
     }
+}
+
+#[test]
+fn the_module_gives_its_own_what_it_takes() {
+    let (module, own) = (Module::read(&folder()), Module::read(&folder().join(FUNCTION)));
+    let (module, own) = (module.unwrap(), own.unwrap());
+    let mut called = BTreeSet::new();
+    for call in module.of("module") {
+        let source = attribute(call.body(), "source").and_then(text);
+        assert_eq!(source, Some(format!("./{FUNCTION}")), "{}", label(call, 0));
+        call_fits(&label(call, 0), &folder(), call, &own);
+        called.insert(label(call, 0));
+    }
+    assert_eq!(called.into_iter().collect::<Vec<_>>(), ["autoscaler", "drainer"]);
+    let versions = |of: PathBuf| std::fs::read_to_string(of.join("versions.tf")).unwrap();
+    assert_eq!(versions(folder()), versions(folder().join(FUNCTION)));
 }
 
 /// `| name | …` lines of the README between a heading and the next.
