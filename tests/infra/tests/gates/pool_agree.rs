@@ -5,6 +5,7 @@ use e2e::cloud::template::translate;
 use infra::terraform::{Module, object_keys};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use windlass_lambda::Configured as _;
 
 fn module() -> Module {
     Module::read(&folder()).unwrap()
@@ -133,34 +134,14 @@ const ONLY_ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a function's configuration names: texts in it, and names of what several functions share.
-fn named(config: &str) -> BTreeSet<String> {
-    let settings = root().join("shared/lambda/src/settings.rs");
-    let settings = std::fs::read_to_string(settings).unwrap();
-    let config = config.split("#[cfg(test)]").next().unwrap();
-    let ours = |text: &&str| {
-        let known = ["AUTOSCALING_", "SPACELIFT_", "WINDLASS_"];
-        known.iter().any(|prefix| text.starts_with(prefix))
-            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    };
-    let texts = config.split('"').skip(1).step_by(2).filter(ours).map(str::to_owned);
-    let words: BTreeSet<&str> =
-        config.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
-    let shared = settings.lines().filter_map(|line| {
-        let (name, value) = line.strip_prefix("pub const ")?.split_once(": &str = \"")?;
-        words.contains(name).then(|| value.trim_end_matches("\";").to_owned())
-    });
-    // Read for every function.
-    texts.chain(shared).chain(["WINDLASS_LOG".to_owned()]).collect()
-}
-
-/// Holds as soon as a function has a configuration.
 #[test]
 fn functions_read_what_they_are_told_and_are_told_what_they_read() {
-    for function in ["autoscaler", "drainer"] {
-        let path = root().join(format!("functions/{function}/src/config.rs"));
-        let Ok(config) = std::fs::read_to_string(path) else { continue };
-        let (read, mut told) = (named(&config), module_env(function));
+    for (function, vars) in [
+        ("autoscaler", autoscaler::config::Config::VARS),
+        ("drainer", drainer::config::Config::VARS),
+    ] {
+        let read: BTreeSet<String> = vars.iter().map(|name| (*name).to_owned()).collect();
+        let mut told = module_env(function);
         told.extend(ONLY_ELSEWHERE.iter().map(|(name, _)| (*name).to_owned()));
         let untold: Vec<&String> = read.difference(&told).collect();
         assert!(untold.is_empty(), "{function} reads what nobody sets: {untold:?}");
