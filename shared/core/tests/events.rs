@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use windlass_core::delivery::{Headers, Intake, LiveSecrets, VerifiedDelivery, intake, verify};
 use windlass_core::event::Intent;
-use windlass_core::job::Report;
+use windlass_core::job::{Attempt, JobId, Phase, Report};
+use windlass_core::keys::job_spec;
 use windlass_core::wire::github::{PushPayload, Ref};
 
 macro_rules! events { ($($path:literal)+) => {
@@ -18,6 +19,8 @@ events! {
     "asg/lifecycle-eventbridge.json"
     "asg/lifecycle-sqs.json"
     "asg/test-notification-sqs.json"
+    "ec2/rebalance-recommendation.json"
+    "ec2/spot-warning.json"
     "github/ping.json"
     "github/pull-request.json"
     "github/push-bot.json"
@@ -28,6 +31,7 @@ events! {
     "github/push-new-branch.json"
     "github/push-tag.json"
     "github/push.json"
+    "s3/job-created.json"
     "schedule/drift.json"
     "schedule/tick.json"
     "sqs/intents.json"
@@ -172,6 +176,24 @@ fn a_notice_of_a_hook_is_the_same_on_both_roads() {
     }
     let test = bodies("asg/test-notification-sqs.json").pop().expect("one");
     assert!(test.contains("autoscaling:TEST_NOTIFICATION"));
+}
+
+/// An autoscaler's rule asks for exactly these keys.
+#[test]
+fn what_wakes_an_autoscaler_is_a_job_s_own_document() {
+    let event = json("s3/job-created.json");
+    let key = event["detail"]["object"]["key"].as_str().expect("a key");
+    let run = "01KAP3F8T0000000000000NETW".into();
+    let id = JobId { run, phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+    assert_eq!(key, job_spec(&id));
+    for (path, kind) in [
+        ("ec2/spot-warning.json", "EC2 Spot Instance Interruption Warning"),
+        ("ec2/rebalance-recommendation.json", "EC2 Instance Rebalance Recommendation"),
+    ] {
+        let notice = json(path);
+        let machine = notice["detail"]["instance-id"].as_str().expect("a machine");
+        assert!(machine.starts_with("i-") && notice["detail-type"] == kind, "{path}");
+    }
 }
 
 #[test]
