@@ -73,7 +73,7 @@ pub fn understood(pattern: &Value) -> Result<()> {
         Value::Object(fields) => fields.values().try_for_each(understood),
         Value::Array(choices) => choices.iter().try_for_each(|choice| match choice {
             Value::Object(filter) => {
-                let known = filter.len() == 1 && filter["wildcard"].is_string();
+                let known = filter.len() == 1 && choice["wildcard"].is_string();
                 ensure!(known, "the filter {choice} is not understood");
                 Ok(())
             }
