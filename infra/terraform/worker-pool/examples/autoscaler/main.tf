@@ -1,4 +1,4 @@
-# Both functions, from zips that lie beside this folder (infra/build makes their contents).
+# Both functions, from zips that lie beside this folder (`infra/package --arm64` makes them).
 terraform {
   required_version = ">= 1.9.0"
 
