@@ -7,7 +7,7 @@ use crate::cloud::{Cloud, Settings, fresh_name, iam};
 use crate::process::tail;
 use crate::wait::{SHORT, until};
 use crate::world::World;
-use emulator::Hook;
+use emulator::{Emulator, Hook};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,36 +37,19 @@ impl Pool {
     pub fn deploy(world: &World, control: &Arc<Inner>, max: u32, policy: &Value) -> Self {
         let aws = &control.cloud.aws;
         let told = |output: &str| control.cloud.template.output(output).expect("an output");
-        let (subnet, security_group) = network(&aws.emulator);
         let parameters = vec![
             ("Kind", "windlass".to_owned()),
             ("WorkerPoolId", POOL.to_owned()),
-            ("AmiId", IMAGE.to_owned()),
             ("MaxSize", max.to_string()),
-            ("Subnets", subnet),
-            ("SecurityGroups", security_group),
             ("Bucket", told("Bucket")),
             ("QueueUrlPrefix", told("QueueUrlPrefix")),
             ("SecretsPrefix", told("SecretsPrefix")),
             ("WorkerPolicyArn", told("WorkerPolicy")),
             ("LauncherS3Bucket", "programs".to_owned()),
             ("LauncherS3Key", "windlass".to_owned()),
-            ("PackagesBucket", "programs".to_owned()),
             ("FleetPolicy", policy.to_string()),
-            ("HookTimeout", HOOK_TIMEOUT_S.to_string()),
-            ("LogLevel", std::env::var("WINDLASS_TEST_LOG").unwrap_or_else(|_| "info".to_owned())),
         ];
-        let cloud = Cloud::deploy(&Settings {
-            name: fresh_name(),
-            template: &template(),
-            parameters,
-            programs: &binary::function,
-            logs: &world.folder().join("fleet"),
-            speed: SPEED,
-            comes_back: Some(COMES_BACK),
-            emulator: aws.emulator.clone(),
-        });
-        let cloud = cloud.expect("the pool is deployed");
+        let cloud = deployed(&aws.emulator, &world.folder().join("fleet"), parameters);
         let made = &cloud.stack.groups[0];
         let group = Group { emulator: aws.emulator.clone(), name: made.name.clone() };
         let group = Arc::new(group);
@@ -166,8 +149,37 @@ pub fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/worker-pool.yaml")
 }
 
+/// The template with these parameters, and those that every pool on the box has.
+#[track_caller]
+pub fn deployed(
+    emulator: &Arc<Emulator>,
+    logs: &Path,
+    mut parameters: Vec<(&str, String)>,
+) -> Cloud {
+    let (subnet, security_group) = network(emulator);
+    parameters.extend([
+        ("AmiId", IMAGE.to_owned()),
+        ("Subnets", subnet),
+        ("SecurityGroups", security_group),
+        ("PackagesBucket", "programs".to_owned()),
+        ("HookTimeout", HOOK_TIMEOUT_S.to_string()),
+        ("LogLevel", std::env::var("WINDLASS_TEST_LOG").unwrap_or_else(|_| "info".to_owned())),
+    ]);
+    let cloud = Cloud::deploy(&Settings {
+        name: fresh_name(),
+        template: &template(),
+        parameters,
+        programs: &binary::function,
+        logs,
+        speed: SPEED,
+        comes_back: Some(COMES_BACK),
+        emulator: emulator.clone(),
+    });
+    cloud.expect("the pool is deployed")
+}
+
 /// What people have in their account before: a subnet and a security group.
-fn network(emulator: &emulator::Emulator) -> (String, String) {
+fn network(emulator: &Emulator) -> (String, String) {
     let first = |action: &str, element: &str| {
         let (_, text) = emulator.query("operator", "ec2", &[("Action", action)]).expect("EC2");
         let found =

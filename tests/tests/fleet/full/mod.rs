@@ -6,6 +6,7 @@ mod chaos;
 mod deaths;
 mod notices;
 mod refresh;
+mod spacelift;
 mod woken;
 
 use e2e::cloud::place::Inner;
@@ -90,12 +91,6 @@ impl Yard {
             let gone = ends.iter().any(|end| end.instance == machine);
             if gone { Ok(()) } else { Err(format!("{ends:?} went")) }
         });
-    }
-
-    /// Heartbeats of hooks so far.
-    fn beats(&self) -> usize {
-        let calls = self.pool.group.emulator.calls().expect("the API server answers");
-        calls.iter().filter(|call| call.action == "RecordLifecycleActionHeartbeat").count()
     }
 
     /// Invocations of a function of the pool's that ended well.
