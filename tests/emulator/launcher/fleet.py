@@ -76,11 +76,17 @@ def told():
         g.name: {
             "desired": g.desired_capacity,
             "instances": {s.instance_id: s.lifecycle_state for s in g.instance_states},
+            "held_ms": {s.instance_id: left_ms(s) for s in g.instance_states if getattr(s, "waits", {})},
             "detached": [one for one, group in Settings.detached.items() if group == g.name],
         }
         for g in groups()
     }
     return {"groups": shown, "ends": Settings.ends}
+
+
+def left_ms(state):
+    """Until the first of its hooks lapses."""
+    return max(0, int(1000 * (min(min(w["until"], w["end"]) for w in state.waits.values()) - now())))
 
 
 def step():

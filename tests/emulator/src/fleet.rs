@@ -61,6 +61,8 @@ pub struct Standing {
     pub desired: u32,
     /// By their id, in AWS's words: `InService`, `Terminating:Wait`.
     pub instances: BTreeMap<String, String>,
+    /// How long hooks hold machines on, when nobody asks for more.
+    pub held_ms: BTreeMap<String, u64>,
     /// Machines that were detached from it and still run.
     pub detached: Vec<String>,
 }
