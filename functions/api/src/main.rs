@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
         queues: Arc::new(queues),
         blobs: bucket.clone(),
         secrets: Arc::new(SsmSecrets::new(&aws, &config.secrets_prefix)),
-        source: Arc::new(started(Github::new(github))?),
+        source: Arc::new(Github::new(github)),
         state: Arc::new(BlobStates(bucket.clone())),
         clock: clock.clone(),
         // Actors commit in other processes: whoever waits looks again.

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let (parameters, manager) = (SsmSecrets::absolute(&aws), ManagerSecrets::new(&aws));
     let references = Arc::new(References::new(Arc::new(parameters), Arc::new(manager)));
     let github = github(&config.github, &config.repositories, references);
-    let github = Arc::new(started(Github::new(github))?);
+    let github = Arc::new(Github::new(github));
     let deps = Deps {
         docs: bucket.clone(),
         queues: Arc::new(queues),

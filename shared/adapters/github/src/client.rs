@@ -6,7 +6,7 @@ use crate::wire::Message;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode, redirect};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use windlass_ports::Fault;
 
@@ -26,7 +26,9 @@ const STEP_BYTES_MAX: usize = 8 * 1024 * 1024;
 const TAGGED_MAX: usize = 128;
 
 pub(crate) struct Client {
-    http: reqwest::Client,
+    /// Made for the first request: most starts of a function ask GitHub nothing, and this one reads
+    /// all of the machine's root certificates.
+    http: OnceLock<reqwest::Client>,
     /// Without a slash at its end.
     pub(crate) api: String,
     tokens: Tokens,
@@ -113,7 +115,17 @@ impl Told {
 }
 
 impl Client {
-    pub(crate) fn new(api_url: &str, auth: Auth) -> Result<Self, Fault> {
+    pub(crate) fn new(api_url: &str, auth: Auth) -> Self {
+        let (http, tagged) = Default::default();
+        let api = api_url.trim_end_matches('/').to_owned();
+        let (tokens, quiet) = (Tokens::new(auth), Quiet::default());
+        Self { http, api, tokens, quiet, tagged }
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, Fault> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
         // Somebody else in this process may have chosen already; both are ring.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -121,11 +133,11 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_MAX)
             .timeout(ANSWER_MAX)
-            .build()
-            .map_err(|error| Fault::poison_from("no TLS client can be made", error))?;
-        let api = api_url.trim_end_matches('/').to_owned();
-        let (tokens, quiet) = (Tokens::new(auth), Quiet::default());
-        Ok(Self { http, api, tokens, quiet, tagged: Mutex::default() })
+            .build();
+        // Certificates can be put in their place; what waits for them must not be lost.
+        let http =
+            http.map_err(|error| Fault::retryable_from("no TLS client can be made", error))?;
+        Ok(self.http.get_or_init(|| http))
     }
 
     /// Asks in our name; once more if that is refused, with credentials read anew.
@@ -216,7 +228,7 @@ impl Client {
             return Err(Fault::retryable("the GitHub token holds characters that no token has"));
         };
         bearer.set_sensitive(true);
-        let request = self.http.request(method, url).header("x-github-api-version", API_VERSION);
+        let request = self.http()?.request(method, url).header("x-github-api-version", API_VERSION);
         Ok(request.header(header::AUTHORIZATION, bearer))
     }
 
@@ -248,7 +260,7 @@ impl Client {
         bytes_max: usize,
     ) -> Result<Option<Vec<u8>>, Fault> {
         self.quiet.check()?;
-        let request = self.http.get(url).timeout(ARCHIVE_MAX);
+        let request = self.http()?.get(url).timeout(ARCHIVE_MAX);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if !status.is_success() {
@@ -307,7 +319,7 @@ mod tests {
     #[test]
     fn credentials_go_to_the_api_and_nowhere_else() {
         let auth = Auth::Token(Arc::new(Fixed::new("t")));
-        let client = Client::new("https://ghe.example/api/v3/", auth).unwrap();
+        let client = Client::new("https://ghe.example/api/v3/", auth);
         for (url, ours) in [
             ("https://ghe.example/api/v3/repositories/1", true),
             ("https://ghe.example.evil.example/api/v3", false),

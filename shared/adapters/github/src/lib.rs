@@ -50,13 +50,11 @@ pub struct Github {
 
 impl Github {
     /// Asks nothing yet, and reads no credential.
-    ///
-    /// # Errors
-    /// `Poison` when no TLS client can be made: no root certificates on this machine.
-    pub fn new(config: Config) -> Result<Self, Fault> {
+    #[must_use]
+    pub fn new(config: Config) -> Self {
         let Config { api_url, repositories, auth } = config;
-        let client = Arc::new(Client::new(&api_url, auth)?);
-        Ok(Self { client, repositories: Arc::new(repositories) })
+        let client = Arc::new(Client::new(&api_url, auth));
+        Self { client, repositories: Arc::new(repositories) }
     }
 
     /// `owner/repository` of a repository that is served here.

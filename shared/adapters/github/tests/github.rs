@@ -366,7 +366,7 @@ async fn a_forge_that_is_not_there_is_tried_again() {
         repositories: [(bench.repo.clone(), PLACE.to_owned())].into(),
         auth,
     };
-    let fault = fault_of(&Github::new(config).unwrap(), &bench).await;
+    let fault = fault_of(&Github::new(config), &bench).await;
     assert!(
         fault.is_retryable() && fault.chain().contains("can't be reached"),
         "{}",

@@ -41,7 +41,7 @@ impl Bench {
         let repositories: BTreeMap<RepoName, String> =
             places.into_iter().map(|(name, place)| (name, place.to_owned())).collect();
         let api_url = self.forge.url().to_owned();
-        Github::new(Config { api_url, repositories, auth }).unwrap()
+        Github::new(Config { api_url, repositories, auth })
     }
 
     pub fn by_token(&self) -> Github {
