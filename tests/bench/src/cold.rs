@@ -95,6 +95,7 @@ pub(crate) fn measure(rounds: usize) -> Result<Report> {
     });
     let mut starts: BTreeMap<&str, Vec<Start>> = BTreeMap::new();
     for round in 0..=rounds {
+        event::quiet_minute();
         for contender in &contenders {
             let event = event::of(contender.name, round);
             let mut command = stand.command(&contender.program, contender.name);

@@ -5,10 +5,13 @@ use emulator::{Emulator, REGION};
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) const BUCKET: &str = "windlass-bench";
 /// Before the name of every queue.
 pub(crate) const QUEUES: &str = "bench-";
+/// No round takes longer, on most machines.
+const ROUND_MAX: Duration = Duration::from_secs(10);
 const SECRET: &str = "bench-webhook-secret";
 const SECRET_NAME: &str = "/bench/config/webhook-secrets";
 
@@ -90,6 +93,18 @@ pub(crate) fn of(name: &str, round: usize) -> String {
         _ => json!({}),
     };
     event.to_string()
+}
+
+/// Waits for a minute in which a tick asks S3 alone, as most do: each fifth also looks at GitHub, each
+/// tenth at dead letters.
+pub(crate) fn quiet_minute() {
+    let looks = |ahead: Duration| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ((now + ahead).as_secs() / 60).is_multiple_of(scheduler::WATCH_MINUTES)
+    };
+    while looks(Duration::ZERO) || looks(ROUND_MAX) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 /// As GitHub sends it, through API Gateway.

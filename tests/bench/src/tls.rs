@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, WriteHalf};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,6 +22,8 @@ pub(crate) struct Front {
     _runtime: tokio::runtime::Runtime,
 }
 
+const CLOSES: &[u8] = b"\r\nconnection: close";
+const LENGTH: &[u8] = b"\r\ncontent-length:";
 /// Where systems keep their bundle of certificates.
 const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -69,9 +70,12 @@ struct Thought {
     total_ns: Arc<AtomicU64>,
 }
 
-/// When the last bytes of a request went to the server; 0 while it owes no answer.
-#[derive(Default)]
-struct Asked(AtomicU64);
+impl Thought {
+    fn add(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.total_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+}
 
 async fn accept(
     listener: TcpListener,
@@ -84,54 +88,115 @@ async fn accept(
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let Ok(near) = acceptor.accept(stream).await else { return };
-            let Ok(far) = TcpStream::connect(behind).await else { return };
-            let _ = far.set_nodelay(true);
-            carry(near, far, thought).await;
+            let _ = serve(near, behind, thought).await;
         });
     }
 }
 
-/// Both ways, until either side has had enough.
-async fn carry(near: TlsStream<TcpStream>, far: TcpStream, thought: Thought) {
-    let (mut asks, answers) = tokio::io::split(near);
-    let (server_says, mut server_hears) = far.into_split();
-    let (began, asked) = (Instant::now(), Asked::default());
-    let there = async {
-        let mut bytes = vec![0; 64 * 1024];
-        while let Ok(n @ 1..) = asks.read(&mut bytes).await {
-            if server_hears.write_all(&bytes[..n]).await.is_err() {
-                break;
-            }
-            asked.0.store(since(began), Ordering::Relaxed);
+/// One request after the other, each over a connection of its own to the server, which closes them;
+/// AWS keeps connections, so this one stays.
+async fn serve(
+    mut near: TlsStream<TcpStream>,
+    behind: SocketAddr,
+    thought: Thought,
+) -> std::io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let n = near.read(&mut bytes).await?;
+        if n == 0 {
+            return Ok(());
         }
-    };
-    tokio::select! {
-        () = there => {}
-        () = back(server_says, answers, began, &asked, &thought) => {}
+        let mut far = TcpStream::connect(behind).await?;
+        far.set_nodelay(true)?;
+        far.write_all(&bytes[..n]).await?;
+        if !exchange(&mut near, &mut far, &thought).await? {
+            return near.shutdown().await;
+        }
     }
 }
 
-async fn back(
-    mut server_says: OwnedReadHalf,
-    mut answers: WriteHalf<TlsStream<TcpStream>>,
-    began: Instant,
-    asked: &Asked,
+/// The rest of a request that has begun, and its answer. Whether another may follow.
+async fn exchange(
+    near: &mut TlsStream<TcpStream>,
+    far: &mut TcpStream,
     thought: &Thought,
-) {
-    let mut bytes = vec![0; 64 * 1024];
-    while let Ok(n @ 1..) = server_says.read(&mut bytes).await {
-        let at = asked.0.swap(0, Ordering::Relaxed);
-        if at > 0 {
-            thought.total_ns.fetch_add(since(began).saturating_sub(at), Ordering::Relaxed);
+) -> std::io::Result<bool> {
+    let mut asked = Some(Instant::now());
+    let (mut asks, mut answers) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut answer = Answer::default();
+    loop {
+        tokio::select! {
+            more = near.read(&mut asks) => match more? {
+                0 => return Ok(false),
+                n => {
+                    far.write_all(&asks[..n]).await?;
+                    asked = Some(Instant::now());
+                }
+            },
+            said = far.read(&mut answers) => {
+                let n = said?;
+                if let Some(asked) = asked.take() {
+                    thought.add(asked.elapsed());
+                }
+                near.write_all(&answer.passed(&answers[..n])).await?;
+                near.flush().await?;
+                if n == 0 || answer.left == Some(0) {
+                    return Ok(answer.left == Some(0));
+                }
+            }
         }
-        if answers.write_all(&bytes[..n]).await.is_err() {
+    }
+}
+
+/// An answer on its way.
+#[derive(Default)]
+struct Answer {
+    /// What came of its head, until all of it is there.
+    head: Vec<u8>,
+    over: bool,
+    /// Bytes of its body that are still to come, if it says how many there are.
+    left: Option<usize>,
+}
+
+impl Answer {
+    /// What is passed on of the next bytes: the head once it is whole, and without the word that the
+    /// connection closes if the body's length is told.
+    fn passed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.over {
+            self.left = self.left.map(|left| left.saturating_sub(bytes.len()));
+            return bytes.to_vec();
+        }
+        self.head.extend_from_slice(bytes);
+        let mut passed = Vec::new();
+        while let Some(end) = find(&self.head, b"\r\n\r\n").map(|at| at + 4) {
+            let body = self.head.split_off(end);
+            let mut head = std::mem::replace(&mut self.head, body);
+            // "Continue": the answer comes after it.
+            if head.starts_with(b"HTTP/1.1 1") {
+                passed.append(&mut head);
+                continue;
+            }
+            self.over = true;
+            let lower = head.to_ascii_lowercase();
+            self.left = length(&lower).map(|length| length.saturating_sub(self.head.len()));
+            let closes = find(&lower, CLOSES).filter(|_| self.left.is_some());
+            if let Some(at) = closes {
+                head.drain(at..at + CLOSES.len());
+            }
+            passed.append(&mut head);
+            passed.append(&mut self.head);
             break;
         }
-        let _ = answers.flush().await;
+        passed
     }
 }
 
-/// Never 0.
-fn since(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+fn length(head: &[u8]) -> Option<usize> {
+    let at = find(head, LENGTH)? + LENGTH.len();
+    let text = std::str::from_utf8(&head[at..]).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|some| some == wanted)
 }

@@ -5,19 +5,25 @@
 use adapter_aws::{Aws, Failure, KEPT_MS, Kept};
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
+use std::sync::OnceLock;
 use windlass_ports::{Fault, Secrets};
 
 /// Current values, kept for [`KEPT_MS`].
 pub struct ManagerSecrets {
-    client: Client,
+    aws: Aws,
+    /// Made when the first secret is asked for: most starts ask for none here.
+    client: OnceLock<Client>,
     kept: Kept,
 }
 
 impl ManagerSecrets {
     #[must_use]
     pub fn new(aws: &Aws) -> Self {
-        let client = Client::new(&aws.config_for("SECRETS_MANAGER"));
-        Self { client, kept: Kept::for_ms(KEPT_MS) }
+        Self { aws: aws.clone(), client: OnceLock::new(), kept: Kept::for_ms(KEPT_MS) }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.aws.config_for("SECRETS_MANAGER")))
     }
 }
 
@@ -35,7 +41,7 @@ impl Secrets for ManagerSecrets {
     }
 
     async fn fresh(&self, name: &str) -> Result<Option<String>, Fault> {
-        let answer = self.client.get_secret_value().secret_id(name).send().await;
+        let answer = self.client().get_secret_value().secret_id(name).send().await;
         let value = match answer.map_err(Failure::of) {
             Ok(found) => Some(found.secret_string.ok_or_else(|| {
                 Fault::retryable(format!("the secret {name} is stored as bytes, not as text"))

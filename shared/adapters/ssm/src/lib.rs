@@ -3,6 +3,7 @@ use adapter_aws::{Aws, Failure, KEPT_MS, Kept};
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use std::sync::OnceLock;
 use windlass_ports::secrets::SECRET_CHARS_MIN;
 use windlass_ports::{Fault, Secrets};
 
@@ -16,7 +17,9 @@ const PAGE: i32 = 10;
 
 /// Parameters by name under a prefix. Values are kept for [`KEPT_MS`].
 pub struct SsmSecrets {
-    client: Client,
+    aws: Aws,
+    /// Made when the first secret is asked for: most starts ask for none here.
+    client: OnceLock<Client>,
     prefix: String,
     kept: Kept,
 }
@@ -38,8 +41,12 @@ impl SsmSecrets {
     }
 
     fn under(aws: &Aws, prefix: String) -> Self {
-        let client = Client::new(&aws.config_for("SSM"));
-        Self { client, prefix, kept: Kept::for_ms(KEPT_MS) }
+        let client = OnceLock::new();
+        Self { aws: aws.clone(), client, prefix, kept: Kept::for_ms(KEPT_MS) }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.aws.config_for("SSM")))
     }
 
     /// The parameter of this name, if there can be one.
@@ -70,7 +77,7 @@ impl Secrets for SsmSecrets {
 
     async fn fresh(&self, name: &str) -> Result<Option<String>, Fault> {
         let Some(parameter) = self.parameter(name) else { return Ok(None) };
-        let request = self.client.get_parameter().name(&parameter).with_decryption(true);
+        let request = self.client().get_parameter().name(&parameter).with_decryption(true);
         let value = match request.send().await.map_err(Failure::of) {
             Ok(answer) => answer.parameter.and_then(|found| found.value),
             Err(failure) if failure.is(&["ParameterNotFound"]) => None,
@@ -96,7 +103,7 @@ impl Secrets for SsmSecrets {
             return Err(Fault::poison(sentence));
         }
         let request = self
-            .client
+            .client()
             .put_parameter()
             .name(&parameter)
             .value(value)
@@ -113,7 +120,7 @@ impl Secrets for SsmSecrets {
 
     async fn remove(&self, name: &str) -> Result<bool, Fault> {
         let Some(parameter) = self.parameter(name) else { return Ok(false) };
-        let removed = self.client.delete_parameter().name(&parameter).send().await;
+        let removed = self.client().delete_parameter().name(&parameter).send().await;
         self.kept.note(name, None);
         match removed.map_err(Failure::of) {
             Ok(_) => Ok(true),
@@ -132,7 +139,7 @@ impl Secrets for SsmSecrets {
         let mut token = None;
         loop {
             let request = self
-                .client
+                .client()
                 .get_parameters_by_path()
                 .path(path)
                 .recursive(true)
