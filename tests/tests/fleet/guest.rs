@@ -5,8 +5,8 @@ mod faults;
 mod races;
 mod site;
 
-use emulator::{Failing, Hook, Why};
-use site::{PAST_BOOTS, Settings, Site};
+use emulator::Failing;
+use site::{PAST_BOOTS, RELEASES, Release, Settings, Site};
 use std::collections::BTreeSet;
 
 fn only(all: &[String]) -> &str {
@@ -16,7 +16,13 @@ fn only(all: &[String]) -> &str {
 
 #[test]
 fn a_burst_has_its_machines_at_once_and_they_go_when_it_is_over() {
-    let site = Site::new(Settings::default());
+    for release in RELEASES {
+        burst(release);
+    }
+}
+
+fn burst(release: Release) {
+    let site = Site::new(Settings { release, ..Settings::default() });
     site.crew.queue(6);
     site.tick();
     // It says what it is, and what it can't do like that.
@@ -51,37 +57,46 @@ fn a_burst_has_its_machines_at_once_and_they_go_when_it_is_over() {
     site.tick();
     let standing = site.group.standing();
     assert_eq!((standing.desired, standing.instances.len(), standing.detached.len()), (0, 0, 0));
-    assert!(site.group.ends().iter().all(|end| (end.why, end.hook) == (Why::Ec2, Hook::None)));
+    assert!(site.group.ends().iter().all(|end| (end.why, end.hook) == release.end()));
 }
 
-/// Every step of a removal, and its order.
+/// Every step of a removal, and its order. The second machine of a process is ended without asking
+/// again whether it may be detached.
 #[test]
-fn a_worker_is_drained_and_looked_at_again_before_its_machine_is_detached_and_ended() {
-    let site = Site::with_machines(1, Settings::default());
-    site.tick();
-    let asked = site.asked();
-    let from = asked.iter().position(|what| what == "workerDrainSet on").expect("a drain");
-    assert_eq!(
-        asked[from..],
-        [
-            "workerDrainSet on",
-            "workerPool",
-            "DescribeAutoScalingGroups",
-            "DetachInstances",
-            "TerminateInstances",
-            // Whether it had a run after all.
-            "workerPool",
-        ]
-    );
-    assert_eq!(asked[from - 1], "workerPool");
-    assert_eq!((site.group.desired(), site.group.gone().len()), (0, 1));
+fn a_worker_is_drained_and_looked_at_again_before_its_machine_is_ended() {
+    let detached: [&[&str]; 2] = [&["DetachInstances", "TerminateInstances"]; 2];
+    let whole: [&[&str]; 2] = [
+        &["DetachInstances", "TerminateInstanceInAutoScalingGroup"],
+        &["TerminateInstanceInAutoScalingGroup"],
+    ];
+    for (release, ends) in [(Release::Before8, detached), (Release::From8, whole)] {
+        let settings = Settings { release, max_kill: 1, ..Settings::default() };
+        let site = Site::with_machines(2, settings);
+        for (n, end) in ends.into_iter().enumerate() {
+            let before = site.asked().len();
+            site.tick();
+            let asked = site.asked().split_off(before);
+            let from = asked.iter().position(|what| what == "workerDrainSet on").expect("a drain");
+            let drained = ["workerDrainSet on", "workerPool", "DescribeAutoScalingGroups"];
+            // At last, whether it had a run after all.
+            assert_eq!(asked[from..], [&drained, end, &["workerPool"]].concat(), "{release:?}");
+            assert_eq!(asked[from - 1], "workerPool");
+            assert_eq!((site.group.desired(), site.group.gone().len()), (1 - n as u32, n + 1));
+        }
+    }
 }
 
 /// That module's defaults: one machine more, and one fewer, in a tick. It does not wait for one to
 /// register before it buys the next.
 #[test]
 fn steps_are_as_large_as_the_module_says() {
-    let site = Site::new(Settings { max_create: 1, max_kill: 1, ..Settings::default() });
+    for release in RELEASES {
+        steps(Settings { release, max_create: 1, max_kill: 1, ..Settings::default() });
+    }
+}
+
+fn steps(settings: Settings) {
+    let site = Site::new(settings);
     site.crew.queue(3);
     let mut sizes = Vec::new();
     for _ in 0..4 {
@@ -187,7 +202,13 @@ fn odd_metadata_spoils_no_tick() {
 
 #[test]
 fn workers_of_one_machine_go_together_or_not_at_all() {
-    let site = Site::with_machines(2, Settings { each: 2, ..Settings::default() });
+    for release in RELEASES {
+        two_on_each(release);
+    }
+}
+
+fn two_on_each(release: Release) {
+    let site = Site::with_machines(2, Settings { release, each: 2, ..Settings::default() });
     site.crew.queue(1);
     site.crew.turn();
     let busy = site.crew.busy();
@@ -227,7 +248,13 @@ fn a_drained_worker_with_a_run_is_no_stray() {
 /// would need a machine more, so there is one more too.
 #[test]
 fn a_machine_without_a_worker_is_replaced_after_ten_minutes() {
-    let site = Site::new(Settings::default());
+    for release in RELEASES {
+        one_is_mute(release);
+    }
+}
+
+fn one_is_mute(release: Release) {
+    let site = Site::new(Settings { release, ..Settings::default() });
     site.crew.queue(2);
     site.tick();
     let [mute, other] = <[String; 2]>::try_from(site.group.at("Pending")).expect("two");

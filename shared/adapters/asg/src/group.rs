@@ -9,6 +9,7 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState};
 use aws_smithy_types::retry::RetryConfig;
 use std::slice::from_ref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use windlass_core::id::InstanceId;
 use windlass_ports::Fault;
 use windlass_ports::fleet::{Ended, Fleet, Machines, Way};
@@ -24,6 +25,9 @@ pub struct Asg {
     pub(crate) name: String,
     pub(crate) tag: PoolTag,
     pub(crate) is_guest: bool,
+    /// A guest's role lets no machine be detached, as was seen: it is one of Spacelift's module from
+    /// v8.0 on, which lets it be ended in its group.
+    ends_whole: AtomicBool,
 }
 
 impl Asg {
@@ -31,13 +35,15 @@ impl Asg {
     #[must_use]
     pub fn new(aws: &Aws, group: &str, tag: PoolTag) -> Self {
         let client = Client::new(&aws.config_for("AUTO_SCALING"));
-        Self { client, ec2: Ec2::new(aws), name: group.to_owned(), tag, is_guest: false }
+        let (ec2, name, ends_whole) = (Ec2::new(aws), group.to_owned(), AtomicBool::new(false));
+        Self { client, ec2, name, tag, is_guest: false, ends_whole }
     }
 
-    /// The same within the role that Spacelift's own autoscaler asks for: it ends a machine by
-    /// `DetachInstances` and `TerminateInstances`, protects none, and does not know of launches
-    /// that failed.
-    /// <https://github.com/spacelift-io/ec2-workerpool-autoscaler>
+    /// The same within the role that Spacelift's own autoscaler asks for: it protects no machine, and
+    /// does not know of launches that failed. It ends a machine by `DetachInstances` and
+    /// `TerminateInstances`; where it may not detach, as from v8.0 of Spacelift's module on, by
+    /// `TerminateInstanceInAutoScalingGroup`.
+    /// <https://github.com/spacelift-io/terraform-aws-spacelift-workerpool-on-ec2/blob/main/docs/upgrade/v7.x-to-v8.0.md>
     #[must_use]
     pub fn guest(aws: &Aws, group: &str, tag: PoolTag) -> Self {
         Self { is_guest: true, ..Self::new(aws, group, tag) }
@@ -47,11 +53,16 @@ impl Asg {
     /// changes with it: so the group is looked at before, and no call is made again by itself.
     async fn end_in_group(&self, id: &InstanceId, decrement: bool) -> Result<Ended, Fault> {
         match listed(&self.describe().await?, id) {
-            None => return self.end_unlisted(id).await,
-            Some(state) if is_leaving(&state) => return Ok(Ended::Going),
-            Some(_) if self.is_guest => return self.detach(id, decrement).await,
-            Some(_) => {}
+            None => self.end_unlisted(id).await,
+            Some(state) if is_leaving(&state) => Ok(Ended::Going),
+            Some(_) if self.is_guest && !self.ends_whole.load(Ordering::Relaxed) => {
+                self.detach(id, decrement).await
+            }
+            Some(_) => self.end_whole(id, decrement).await,
         }
+    }
+
+    async fn end_whole(&self, id: &InstanceId, decrement: bool) -> Result<Ended, Fault> {
         let once = aws_sdk_autoscaling::Config::builder().retry_config(RetryConfig::disabled());
         let request = self
             .client
@@ -78,6 +89,10 @@ impl Asg {
         match sent {
             Ok(_) => self.terminate(id).await,
             Err(failure) if is_elsewhere(&failure) => self.end_unlisted(id).await,
+            Err(failure) if failure.is_denied() => {
+                self.ends_whole.store(true, Ordering::Relaxed);
+                self.end_whole(id, decrement).await
+            }
             Err(failure) => Err(failure.fault_of(DETACH, &format!("can't detach {id}"))),
         }
     }

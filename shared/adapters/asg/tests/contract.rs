@@ -1,14 +1,14 @@
 //! The group and its hook keep the ports' promises, over HTTP, within the role that each has.
 mod ground;
 
-use ground::{GUEST, Ground, GroupTime};
+use ground::{FULL, GUEST, GUEST_8, Ground, GroupTime, Role};
 use std::sync::Arc;
 use windlass_core::fleet::{Place, SeenInstance};
 use windlass_ports::contract::fleet::{self as rows, Herd, Provider as _};
 use windlass_ports::fleet::{Ended, Way};
 
-fn herd(is_guest: bool) -> (Herd, Arc<emulator::Emulator>) {
-    let ground = Ground::new(is_guest);
+fn herd(role: Role) -> (Herd, Arc<emulator::Emulator>) {
+    let ground = Ground::new(role);
     let server = ground.server.clone();
     let time = Arc::new(GroupTime(server.clone()));
     (Herd { provider: Box::new(ground), time }, server)
@@ -16,36 +16,65 @@ fn herd(is_guest: bool) -> (Herd, Arc<emulator::Emulator>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_and_hook() {
-    let (herd, _server) = herd(false);
+    let (herd, _server) = herd(FULL);
     rows::all(&herd).await;
 }
 
 /// A guest protects nothing and has no hook; every other promise is the same, and its role is enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_of_a_guest() {
-    let (herd, server) = herd(true);
-    rows::sees_its_group(&herd).await;
-    rows::grows_and_shrinks_within_its_bounds(&herd).await;
-    rows::ends_and_gets_smaller(&herd).await;
-    rows::ends_and_replaces(&herd).await;
-    rows::keeps_its_minimum(&herd).await;
-    rows::ends_once(&herd).await;
+    let (herd, server) = herd(GUEST);
+    of_a_guest(&herd).await;
     rows::knows_nothing_of_others(&herd).await;
-    rows::looks_up_what_is_named(&herd).await;
     rows::ends_what_no_group_knows(&herd).await;
-    let calls = server.calls().unwrap();
-    let of_guest = calls.iter().filter(|call| call.caller == GUEST.0);
-    for call in of_guest {
-        let action = format!("{}:{}", call.service, call.action);
-        assert!(GUEST.1.contains(&action.as_str()), "{action} is not in a guest's role");
+    assert_eq!(outside(&server, GUEST), Vec::<String>::new());
+}
+
+/// The role of newer releases of Spacelift's module: it is asked once whether it may detach.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_of_a_guest_that_detaches_nothing() {
+    let (herd, server) = herd(GUEST_8);
+    of_a_guest(&herd).await;
+    let denied = outside(&server, GUEST_8);
+    assert!(denied.iter().all(|action| action == "autoscaling:DetachInstances"), "{denied:?}");
+    server.forget_calls().unwrap();
+    let ground = Ground::new(GUEST_8);
+    let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 3, hook_ms: None }).await;
+    for machine in stand.fleet.look(&[]).await.unwrap().instances {
+        let way = Way::InGroup { decrement: true };
+        assert_eq!(stand.fleet.end(&machine.id, way).await.unwrap(), Ended::Going);
     }
+    assert_eq!(outside(&ground.server, GUEST_8), ["autoscaling:DetachInstances"]);
+    let seen = stand.fleet.look(&[]).await.unwrap();
+    assert_eq!((seen.group.desired, seen.instances.len()), (0, 0));
+    // What an older release left outside of the group, that role can't end.
+    let fault = stand.fleet.end(&"i-0fffffffffffffff0".into(), Way::Outside).await.unwrap_err();
+    assert!(fault.chain().contains("needs the permission ec2:TerminateInstances"), "{fault}");
+}
+
+async fn of_a_guest(herd: &Herd) {
+    rows::sees_its_group(herd).await;
+    rows::grows_and_shrinks_within_its_bounds(herd).await;
+    rows::ends_and_gets_smaller(herd).await;
+    rows::ends_and_replaces(herd).await;
+    rows::keeps_its_minimum(herd).await;
+    rows::ends_once(herd).await;
+    rows::looks_up_what_is_named(herd).await;
+}
+
+/// What was asked that the role does not allow.
+fn outside(server: &emulator::Emulator, role: Role) -> Vec<String> {
+    let calls =
+        server.calls().expect("its record").into_iter().filter(|call| call.caller == role.0);
+    let actions = calls.map(|call| format!("{}:{}", call.service, call.action));
+    actions.filter(|action| !role.1.contains(&action.as_str())).collect()
 }
 
 /// Launches that fail for want of capacity are counted since the last that succeeded; a guest can't
 /// see them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn launches_that_fail_are_counted() {
-    let ground = Ground::new(false);
+    let ground = Ground::new(FULL);
     let spec = rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None };
     let stand = ground.group(spec).await;
     let code = "InsufficientInstanceCapacity".to_owned();
@@ -73,7 +102,7 @@ async fn launches_that_fail_are_counted() {
 /// group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_ends_what_it_detached() {
-    let ground = Ground::new(true);
+    let ground = Ground::new(GUEST);
     let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 2, hook_ms: None }).await;
     let other = ground.group(rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None }).await;
     let machine = stand.fleet.look(&[]).await.unwrap().instances.remove(0).id;
@@ -102,7 +131,7 @@ async fn a_guest_ends_what_it_detached() {
 /// A machine of another group with the same tag is neither this one's nor nobody's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_groups_machine_is_not_outside() {
-    let ground = Ground::new(false);
+    let ground = Ground::new(FULL);
     let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None }).await;
     let other = ground.group(rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None }).await;
     let foreign = other.fleet.look(&[]).await.unwrap().instances.remove(0).id;

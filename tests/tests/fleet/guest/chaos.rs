@@ -1,6 +1,6 @@
 //! Runs come and end while the function is killed at random and everybody around it has a bad day. The
 //! seed is printed; `GUEST_SEED` makes the same choices again, `GUEST_STEPS` more of them.
-use super::site::{GUEST, PAST_BOOTS, Settings, Site};
+use super::site::{GUEST, PAST_BOOTS, Release, Settings, Site};
 use e2e::fleet::Dice;
 use e2e::{LONG, until};
 use emulator::{Failing, Fault, When};
@@ -23,9 +23,18 @@ const KILLED_MS: u64 = 400;
 
 #[test]
 fn nothing_busy_dies_whoever_is_killed_when() {
+    chaos(Release::Before8);
+}
+
+#[test]
+fn nor_does_it_where_a_hook_holds_what_is_to_end() {
+    chaos(Release::From8);
+}
+
+fn chaos(release: Release) {
     let mut dice = Dice::of("GUEST_SEED");
     let steps = std::env::var("GUEST_STEPS").ok().and_then(|text| text.parse().ok());
-    let site = Site::new(Settings { each: 2, ..Settings::default() });
+    let site = Site::new(Settings { release, each: 2, ..Settings::default() });
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // Spacelift hands out runs whatever the function is about to do, some of them just now.

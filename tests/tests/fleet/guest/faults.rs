@@ -1,6 +1,6 @@
 //! Spacelift and Auto Scaling as they are on bad days. Each of these passes; then all is as it should
 //! be, and nobody's run was lost.
-use super::site::{PAST_BOOTS, Settings, Site};
+use super::site::{PAST_BOOTS, Release, Settings, Site};
 use e2e::{SHORT, until};
 use emulator::{Fault, When};
 use spacelift_server::Failure;
@@ -78,21 +78,27 @@ fn tokens_expire_and_are_revoked() {
 
 #[test]
 fn auto_scaling_throttles_fails_and_forgets_to_answer() {
-    let site = Site::new(Settings::default());
+    let (before, after) = (Release::Before8, Release::From8);
+    let [first, second] =
+        [before, after].map(|release| Site::new(Settings { release, ..Settings::default() }));
     let (auto_scaling, ec2) = ("autoscaling", "ec2");
+    let whole = "TerminateInstanceInAutoScalingGroup";
     #[rustfmt::skip]
     let table = [
-        // service      action                        when           status  times
-        (auto_scaling,  "DescribeAutoScalingGroups",  When::Before,  400,    2),
-        (auto_scaling,  "SetDesiredCapacity",         When::Before,  400,    2),
-        (auto_scaling,  "SetDesiredCapacity",         When::After,   500,    1),
-        (auto_scaling,  "DetachInstances",            When::Before,  400,    2),
-        (auto_scaling,  "DetachInstances",            When::Before,  500,    1),
-        (ec2,           "DescribeInstances",          When::Before,  503,    2),
-        (ec2,           "TerminateInstances",         When::Before,  400,    2),
-        (ec2,           "TerminateInstances",         When::After,   0,      1),
+        // where    service      action                        when           status  times
+        (&first,   auto_scaling,  "DescribeAutoScalingGroups",  When::Before,  400,    2),
+        (&first,   auto_scaling,  "SetDesiredCapacity",         When::Before,  400,    2),
+        (&first,   auto_scaling,  "SetDesiredCapacity",         When::After,   500,    1),
+        (&first,   auto_scaling,  "DetachInstances",            When::Before,  400,    2),
+        (&first,   auto_scaling,  "DetachInstances",            When::Before,  500,    1),
+        (&first,   ec2,           "DescribeInstances",          When::Before,  503,    2),
+        (&first,   ec2,           "TerminateInstances",         When::Before,  400,    2),
+        (&first,   ec2,           "TerminateInstances",         When::After,   0,      1),
+        (&second,  auto_scaling,  whole,                        When::Before,  400,    2),
+        (&second,  auto_scaling,  whole,                        When::After,   500,    1),
+        (&second,  auto_scaling,  whole,                        When::After,   0,      1),
     ];
-    for (service, action, when, status, times) in table {
+    for (site, service, action, when, status, times) in table {
         let fault = Fault {
             service: Some(service.to_owned()),
             action: Some(action.to_owned()),
@@ -103,7 +109,7 @@ fn auto_scaling_throttles_fails_and_forgets_to_answer() {
             ..Fault::default()
         };
         site.emulator.set_faults(&[fault]).expect("faults");
-        comes_and_goes(&site, &format!("{action}: {status} {when:?}"));
+        comes_and_goes(site, &format!("{action}: {status} {when:?}"));
         assert_eq!(site.emulator.struck().expect("rules"), [u64::from(times)], "{action}");
     }
 }

@@ -1,11 +1,15 @@
 //! A run comes between a look and a drain.
 use super::machine;
-use super::site::{Settings, Site};
+use super::site::{RELEASES, Release, Settings, Site};
 use e2e::fleet::Crew;
 
 #[test]
 fn who_takes_a_run_in_between_is_let_be() {
-    let site = Site::with_machines(1, Settings::default());
+    RELEASES.into_iter().for_each(takes_a_run);
+}
+
+fn takes_a_run(release: Release) {
+    let site = Site::with_machines(1, Settings { release, ..Settings::default() });
     let worker = Crew::id(&site.group.at("InService")[0], 0);
     site.crew.run_before_the_next_drain(&worker);
     site.tick();
@@ -28,7 +32,11 @@ fn who_takes_a_run_in_between_is_let_be() {
 /// Spacelift's own stops there; here another goes in its place.
 #[test]
 fn another_goes_in_its_place() {
-    let site = Site::with_machines(3, Settings { max_kill: 1, ..Settings::default() });
+    RELEASES.into_iter().for_each(another);
+}
+
+fn another(release: Release) {
+    let site = Site::with_machines(3, Settings { release, max_kill: 1, ..Settings::default() });
     // All were launched at once: the first by name is asked first.
     let first = Crew::id(&site.group.at("InService")[0], 0);
     site.crew.run_before_the_next_drain(&first);
@@ -42,7 +50,11 @@ fn another_goes_in_its_place() {
 /// The second of a machine's workers has a run when the first is drained already: both are taken back.
 #[test]
 fn one_run_keeps_all_workers_of_its_machine() {
-    let site = Site::with_machines(1, Settings { each: 2, ..Settings::default() });
+    RELEASES.into_iter().for_each(one_run);
+}
+
+fn one_run(release: Release) {
+    let site = Site::with_machines(1, Settings { release, each: 2, ..Settings::default() });
     let instance = site.group.at("InService").remove(0);
     let workers = [Crew::id(&instance, 0), Crew::id(&instance, 1)];
     // Before the first drain nothing happens; before the second, a run.
@@ -57,7 +69,11 @@ fn one_run_keeps_all_workers_of_its_machine() {
 /// A worker registers on a machine whose others are drained by now: the last look finds it.
 #[test]
 fn who_registers_in_between_is_found_by_the_last_look() {
-    let site = Site::with_machines(1, Settings::default());
+    RELEASES.into_iter().for_each(registers);
+}
+
+fn registers(release: Release) {
+    let site = Site::with_machines(1, Settings { release, ..Settings::default() });
     let instance = site.group.at("InService").remove(0);
     let (late, group) = (Crew::id(&instance, 1), site.group.name.clone());
     // The look, the drain's own, and then the one before the end.

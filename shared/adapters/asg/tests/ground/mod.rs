@@ -27,8 +27,8 @@ pub const FULL: (&str, &[&str]) = (
         "ec2:TerminateInstances",
     ],
 );
-/// The role of Spacelift's own autoscaler, as far as it names these two services:
-/// <https://github.com/spacelift-io/ec2-workerpool-autoscaler>
+/// The role of Spacelift's own autoscaler before v8.0 of its module, as far as it names these two
+/// services: <https://github.com/spacelift-io/ec2-workerpool-autoscaler>
 pub const GUEST: (&str, &[&str]) = (
     "fn-guest",
     &[
@@ -40,6 +40,22 @@ pub const GUEST: (&str, &[&str]) = (
     ],
 );
 
+/// … and from then on, when it shares one with what keeps the hook:
+/// <https://github.com/spacelift-io/terraform-aws-spacelift-workerpool-on-ec2/blob/main/lambda_iam.tf>
+pub const GUEST_8: (&str, &[&str]) = (
+    "fn-guest-8",
+    &[
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:SetDesiredCapacity",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
+        "autoscaling:CompleteLifecycleAction",
+        "autoscaling:RecordLifecycleActionHeartbeat",
+        "ec2:DescribeInstances",
+    ],
+);
+
+pub type Role = (&'static str, &'static [&'static str]);
+
 pub fn aws(server: &Emulator, caller: &str) -> Aws {
     let vars = server.env(caller).into_iter().map(|(name, value)| (name.to_owned(), value));
     Aws::from_vars(&vars.collect()).unwrap()
@@ -48,14 +64,14 @@ pub fn aws(server: &Emulator, caller: &str) -> Aws {
 /// The API server's side of the contract.
 pub struct Ground {
     pub server: Arc<Emulator>,
-    pub is_guest: bool,
+    pub role: Role,
     made: AtomicU32,
 }
 
 impl Ground {
-    pub fn new(is_guest: bool) -> Self {
+    pub fn new(role: Role) -> Self {
         let server = Arc::new(Emulator::start().unwrap());
-        let ground = Self { server, is_guest, made: AtomicU32::new(0) };
+        let ground = Self { server, role, made: AtomicU32::new(0) };
         ground.call(
             "ec2",
             &[
@@ -65,7 +81,7 @@ impl Ground {
                 ("LaunchTemplateData.InstanceType", "t3.small"),
             ],
         );
-        ground.server.set_roles(&[FULL, GUEST]).unwrap();
+        ground.server.set_roles(&[FULL, GUEST, GUEST_8]).unwrap();
         ground
     }
 
@@ -77,11 +93,8 @@ impl Ground {
 
     pub fn asg(&self, name: &str) -> Asg {
         let tag = PoolTag { name: TAG.to_owned(), value: name.to_owned() };
-        if self.is_guest {
-            Asg::guest(&aws(&self.server, GUEST.0), name, tag)
-        } else {
-            Asg::new(&aws(&self.server, FULL.0), name, tag)
-        }
+        let aws = aws(&self.server, self.role.0);
+        if self.role == FULL { Asg::new(&aws, name, tag) } else { Asg::guest(&aws, name, tag) }
     }
 
     fn make(&self, name: &str, spec: &Spec) {
