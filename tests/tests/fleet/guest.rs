@@ -8,6 +8,7 @@ mod site;
 use emulator::Failing;
 use site::{PAST_BOOTS, RELEASES, Release, Settings, Site};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 fn only(all: &[String]) -> &str {
     let [one] = all else { panic!("{all:?}") };
@@ -222,6 +223,29 @@ fn two_on_each(release: Release) {
     site.crew.finish_all();
     site.tick();
     assert_eq!(site.group.standing().instances.len(), 0);
+}
+
+/// Its workers are listed, and idle, for as long as the hook holds it.
+#[test]
+fn what_a_hook_holds_is_no_supply_and_stays_drained() {
+    let settings = Settings { release: Release::From8, ..Settings::default() };
+    let site = Site::with_machines(1, settings);
+    site.hold(true);
+    site.tick();
+    let held = site.group.at("Terminating:Wait");
+    let worker = e2e::fleet::Crew::id(only(&held), 0);
+    site.crew.queue(1);
+    for clock in [Duration::ZERO, 2 * PAST_BOOTS] {
+        site.set_clock(clock);
+        site.tick();
+        site.boot();
+        assert_eq!((site.group.desired(), site.group.at("Terminating:Wait")), (1, held.clone()));
+        assert!(site.server().worker(&worker).is_some_and(|known| known.drained && !known.busy));
+        assert_eq!(site.crew.busy().len(), 1, "another took the run");
+    }
+    site.hold(false);
+    site.tick();
+    assert_eq!(site.group.gone(), held);
 }
 
 /// A person drained it, with its run; its machine is older than the deadline of boots.

@@ -6,6 +6,7 @@ use emulator::{Call, Emulator, Hook, REGION, Why};
 use serde_json::{Value, json};
 use spacelift_server::{KEY_ID, KEY_SECRET, Options, POOL, SpaceliftServer};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -126,6 +127,7 @@ pub(super) struct Site {
     key: Key,
     reads: &'static str,
     ahead: Mutex<Duration>,
+    held: AtomicBool,
     _folder: TempDir,
 }
 
@@ -180,6 +182,7 @@ impl Site {
             key,
             reads,
             ahead,
+            held: AtomicBool::new(false),
             _folder: folder,
         }
     }
@@ -207,9 +210,17 @@ impl Site {
         answer
     }
 
+    /// From now on that module's other function lets nobody go, or does so again.
+    pub(super) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
     /// What that module's other function does: of the machines that its hook holds, those go that have
     /// no run.
     fn let_go(&self) {
+        if self.held.load(Ordering::Relaxed) {
+            return;
+        }
         let busy = self.crew.busy_machines();
         for machine in self.group.at("Terminating:Wait") {
             if !busy.contains(&machine) {
