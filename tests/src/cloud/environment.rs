@@ -74,6 +74,8 @@ pub struct Environment {
     exchange: Arc<Exchange>,
     server: JoinHandle<()>,
     pub idle_since: Instant,
+    /// Which variables it was started with.
+    pub deployment: u64,
     /// From its start until it first asked.
     pub init: Duration,
 }
@@ -165,6 +167,7 @@ impl Environment {
             exchange,
             server,
             idle_since: Instant::now(),
+            deployment: 0,
             init: Duration::ZERO,
         })
     }

@@ -34,6 +34,8 @@ struct Hosted {
     env: Mutex<BTreeMap<String, String>>,
     log: PathBuf,
     idle: Mutex<Vec<Environment>>,
+    /// Changes of its variables so far: an environment is of one of them.
+    deployments: AtomicU64,
     pids: Mutex<BTreeSet<u32>>,
     at_work: AtomicUsize,
     killed_after_ms: AtomicU64,
@@ -118,6 +120,8 @@ impl Lambda {
             Some(value) => env.insert(name.to_owned(), value.to_owned()),
             None => env.remove(name),
         };
+        // Who is at work ends with what it began with, and comes back to nothing.
+        hosted.deployments.fetch_add(1, Ordering::SeqCst);
         lock(&hosted.idle).clear();
     }
 
@@ -189,6 +193,7 @@ impl Hosted {
             env: Mutex::new(env),
             log,
             idle: Mutex::default(),
+            deployments: AtomicU64::new(0),
             pids: Mutex::default(),
             at_work: AtomicUsize::new(0),
             killed_after_ms: AtomicU64::new(limit_ms),
@@ -227,8 +232,10 @@ impl Hosted {
         };
         self.note(&report.line(&id));
         lock(&self.reports).push(report);
-        if environment.alive() {
-            lock(&self.idle).push(environment);
+        let mut idle = lock(&self.idle);
+        let current = environment.deployment == self.deployments.load(Ordering::SeqCst);
+        if current && environment.alive() {
+            idle.push(environment);
         } else {
             lock(&self.pids).remove(&environment.pid);
         }
@@ -264,13 +271,17 @@ impl Hosted {
             number = pid;
             lock(&self.pids).insert(pid);
         };
+        // Read first: of one that is newer than it says no more is lost than its warmth.
+        let deployment = self.deployments.load(Ordering::SeqCst);
         let env = lock(&self.env).clone();
         let started = Environment::start(&self.function, &self.program, &env, log, born).await;
         if let Err(why) = &started {
             lock(&self.pids).remove(&number);
             self.note(&format!("INIT failed: {why}"));
         }
-        started
+        let mut started = started?;
+        started.deployment = deployment;
+        Ok(started)
     }
 
     fn open_log(&self) -> std::io::Result<File> {
