@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::frame::Global;
 use crate::up::folder::{self, Layout};
 use adapter_aws::Aws;
+use adapter_imds::Imds;
 use adapter_sqs::Sqs;
 use adapter_ssm::SsmSecrets;
 use aws_config::BehaviorVersion;
@@ -20,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use windlass_core::id::{InstanceId, PoolId};
+use windlass_ports::Notices;
 use windlass_ports::clock::SystemClock;
 use windlass_worker::{BlobCheckout, Bucket, Config, Deps, Shutdown, StateHome};
 
@@ -141,7 +143,8 @@ async fn work(data: &Path, args: Args) -> Outcome {
     tokio::spawn(signals.listen(shutdown));
     let config = config(&Layout::new(data), &settings, &aws, worker.clone());
     tracing::info!(%worker, pool = %settings.pool, slots = settings.slots, "starting");
-    windlass_worker::run(config, deps(&settings, &aws), wanted).await.map_err(|error| {
+    let deps = deps(&settings, &aws, notices(&worker));
+    windlass_worker::run(config, deps, wanted).await.map_err(|error| {
         tracing::error!(%worker, error = chain(&error), "the worker has ended");
         Failure::failed(format!("worker {worker}: {error}")).because(error)
     })?;
@@ -195,7 +198,7 @@ fn config(layout: &Layout, settings: &Settings, aws: &Aws, worker: InstanceId) -
     config
 }
 
-fn deps(settings: &Settings, aws: &Aws) -> Deps {
+fn deps(settings: &Settings, aws: &Aws, notices: Option<Arc<dyn Notices>>) -> Deps {
     let bucket = Arc::new(adapter_s3::Bucket::new(aws, &settings.bucket));
     Deps {
         docs: bucket.clone(),
@@ -204,7 +207,22 @@ fn deps(settings: &Settings, aws: &Aws) -> Deps {
         secrets: Arc::new(SsmSecrets::new(aws, &settings.secrets_prefix)),
         clock: Arc::new(SystemClock),
         checkout: Arc::new(BlobCheckout::new(bucket)),
+        notices,
     }
+}
+
+/// A worker of an EC2 pool bears its instance's id, and so has a metadata service that tells of the
+/// instance's end. Anywhere else there may be none to ask.
+fn notices(worker: &InstanceId) -> Option<Arc<dyn Notices>> {
+    let imds = is_of_instance(worker.as_str()).then(Imds::from_env).flatten()?;
+    tracing::info!(%worker, "listens for Spot notices");
+    Some(Arc::new(imds))
+}
+
+/// `i-` and 8 or 17 hexadecimal digits.
+fn is_of_instance(name: &str) -> bool {
+    let digits = name.strip_prefix("i-").unwrap_or_default();
+    matches!(digits.len(), 8 | 17) && digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
 /// The name that this machine's worker has for good: what it leaves when it dies is settled by the
@@ -326,6 +344,24 @@ mod tests {
             ("---", "worker-0000002a"),
         ] {
             assert_eq!(new_id(host, 42), expect);
+        }
+    }
+
+    #[test]
+    fn who_bears_the_name_of_its_instance() {
+        #[rustfmt::skip]
+        let table = [
+            ("i-0123456789abcdef0",  true),
+            ("i-1a2b3c4d",           true),
+            ("i-",                   false),
+            ("i-0123456789abcdef",   false),
+            ("i-team-a",             false),
+            ("i-teamteam",           false),
+            ("ip-10-0-0-7-0000002a", false),
+            ("w1",                   false),
+        ];
+        for (name, expect) in table {
+            assert_eq!(is_of_instance(name), expect, "{name}");
         }
     }
 

@@ -55,6 +55,7 @@ async fn work(layout: Layout, args: Args, token: Token) -> Outcome {
         secrets: client,
         clock: Arc::new(SystemClock),
         checkout: Arc::new(FromMirrors(Mirrors::new(layout.mirrors()))),
+        notices: None,
     };
     let work_dir = layout.work().join(worker.as_str());
     let mut config =

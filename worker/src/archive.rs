@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use windlass_core::changes::Resource;
 use windlass_core::id::Digest;
 
-const TREE: &str = "tree";
+pub(crate) const TREE: &str = "tree";
 const PATHS: &str = "windlass/paths";
 const RESOURCES: &str = "windlass/resources.json";
 /// Level 1: a small archive in a millisecond; what is large in it is compressed already.
@@ -76,7 +76,7 @@ pub(crate) fn mark(run: &Path) -> io::Result<Mark> {
     Ok(changed_at(&fs::symlink_metadata(&file)?))
 }
 
-fn changed_at(meta: &fs::Metadata) -> Mark {
+pub(crate) fn changed_at(meta: &fs::Metadata) -> Mark {
     Mark(meta.ctime(), meta.ctime_nsec())
 }
 

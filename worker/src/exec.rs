@@ -46,6 +46,8 @@ pub(crate) enum Cause {
     Timeout,
     /// Nothing was printed for the silence timeout.
     Silence,
+    /// The machine is about to be taken back: whatever does not stop by then is killed.
+    Spot { kill_at: Instant },
 }
 
 /// How a step ended.
@@ -157,12 +159,13 @@ impl Leader {
     fn interrupt(&self, watch: &mut Watch<'_>, cause: Cause) {
         if watch.kill_at.is_none() {
             watch.cause = Some(cause);
-            // What may be repeated need not end nicely.
-            let grace = match cause {
-                Cause::Lease | Cause::Shutdown => watch.limits.grace.min(LEASE_GRACE),
-                Cause::Stop | Cause::Timeout | Cause::Silence => watch.limits.grace,
-            };
-            watch.kill_at = Some(Instant::now() + grace);
+            let (now, grace) = (Instant::now(), watch.limits.grace);
+            watch.kill_at = Some(match cause {
+                // What may be repeated need not end nicely.
+                Cause::Lease | Cause::Shutdown => now + grace.min(LEASE_GRACE),
+                Cause::Stop | Cause::Timeout | Cause::Silence => now + grace,
+                Cause::Spot { kill_at } => kill_at,
+            });
             let _ = File::create(&self.stop_file);
             proc::interrupt_group(&self.group);
         }

@@ -1,14 +1,15 @@
 //! The lease: renewed in the background, and what follows when it can't be.
 //!
 //! A plan is interrupted before the lease ends, because the attempt is then made again elsewhere.
-//! An apply, a destroy or a task goes on whatever happens: nobody starts another while its process
-//! group exists.
+//! An apply, a destroy or a task goes on whatever happens to the lease: nobody starts another while
+//! its process group exists. Only its machine's own end interrupts it.
 use crate::exec::Cause;
+use crate::notice::Outlook;
 use crate::record::{Record, SwapError, WriteIds};
 use crate::until::until;
 use crate::{Deps, Shutdown, Timing};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use windlass_core::job::{Control, JobId};
 use windlass_core::keys;
@@ -96,8 +97,8 @@ impl Keeper {
     }
 }
 
-/// Watches over one claimed job: keeps its pointer out of others' sight, and, for what may be
-/// repeated, says when it has to end.
+/// Watches over one claimed job: keeps its pointer out of others' sight, and says when it has to
+/// end: what may be repeated for many reasons, anything else for the machine's end alone.
 pub(crate) struct Guard {
     pub deps: Arc<Deps>,
     pub timing: Timing,
@@ -113,6 +114,7 @@ impl Guard {
         self,
         mut health: watch::Receiver<Health>,
         mut shutdown: watch::Receiver<Shutdown>,
+        mut outlook: watch::Receiver<Outlook>,
     ) {
         let every = |ms| {
             let period = Duration::from_millis(ms);
@@ -120,16 +122,18 @@ impl Guard {
         };
         let mut extend = every(self.timing.visibility_ms / 2);
         let mut control = every(self.timing.control_poll_ms);
-        let mut halted = !self.repeatable;
+        let mut halted = false;
         loop {
+            let obeys = self.repeatable && !halted;
             let cause = tokio::select! {
                 _ = extend.tick() => {
                     self.extend().await;
                     continue;
                 }
-                _ = control.tick(), if !halted => self.control().await,
-                () = until(&mut health, |h| *h != Health::Good), if !halted => Some(Cause::Lease),
-                () = until(&mut shutdown, |s| *s == Shutdown::Now), if !halted => Some(Cause::Shutdown),
+                _ = control.tick(), if obeys => self.control().await,
+                () = until(&mut health, |h| *h != Health::Good), if obeys => Some(Cause::Lease),
+                () = until(&mut shutdown, |s| *s == Shutdown::Now), if obeys => Some(Cause::Shutdown),
+                cause = spot(&mut outlook, self.repeatable), if !halted => Some(cause),
             };
             if cause.is_some() {
                 halted = true;
@@ -157,4 +161,16 @@ impl Guard {
             }
         }
     }
+}
+
+/// Returns once the job has to make room for the end of its machine.
+async fn spot(outlook: &mut watch::Receiver<Outlook>, repeatable: bool) -> Cause {
+    until(outlook, |outlook| outlook.ending().is_some()).await;
+    let ending = outlook.borrow().ending();
+    let Some(ending) = ending else { return std::future::pending().await };
+    if repeatable {
+        return Cause::Spot { kill_at: ending.kill_at.min(Instant::now() + LEASE_GRACE) };
+    }
+    tokio::time::sleep_until(ending.interrupt_at.into()).await;
+    Cause::Spot { kill_at: ending.kill_at }
 }

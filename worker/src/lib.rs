@@ -9,8 +9,9 @@
 //!   what the tool sees, what it runs.
 //! - `logs`, `mask`, `upload`: what it says, without secrets, on its way to the store.
 //! - `plan`, `outputs`, `archive`: what comes of it.
-//! - `report`, `deliver`, `spool`, `salvage`, `locks`: how it is told, even when the store is away,
-//!   and what a job left whose worker died.
+//! - `report`, `deliver`, `spool`, `salvage`, `locks`, `errored`: how it is told, even when the store
+//!   is away, and what a job left whose worker died.
+//! - `notice`: what follows when the machine itself is to go.
 //!
 //! What a worker touches is written down twice: for a socket in `adapter-socket`, which decides
 //! each call, and for AWS in docs/security.md, which its IAM policy is made from.
@@ -21,6 +22,7 @@ mod claim;
 mod code;
 mod deliver;
 mod environment;
+mod errored;
 mod exec;
 mod fetch;
 mod folder;
@@ -30,6 +32,7 @@ mod lease;
 mod locks;
 mod logs;
 mod mask;
+mod notice;
 mod outputs;
 mod phases;
 mod plan;
@@ -60,7 +63,7 @@ use std::sync::Arc;
 use windlass_core::definition::KILL_GRACE_MS;
 use windlass_core::id::{InstanceId, PoolId, RepoName, Sha};
 use windlass_core::job::{CONTROL_POLL_MS, LEASE_MS, RENEW_BUSY_MS, RENEW_IDLE_MS};
-use windlass_ports::{Blobs, Clock, Docs, Fault, Queues, Secrets};
+use windlass_ports::{Blobs, Clock, Docs, Fault, Notices, Queues, Secrets};
 
 /// Writes the files of a commit into an absent or empty folder.
 #[async_trait]
@@ -131,6 +134,8 @@ pub struct Timing {
     pub visibility_ms: u64,
     /// How long blobs may delay the end of a job before they go to the spool.
     pub patience_ms: u64,
+    /// From one question about the machine's end to the next.
+    pub notice_poll_ms: u64,
 }
 
 impl Default for Timing {
@@ -144,6 +149,7 @@ impl Default for Timing {
             poll_ms: 20_000,
             visibility_ms: 2 * RENEW_BUSY_MS,
             patience_ms: 10_000,
+            notice_poll_ms: 5_000,
         }
     }
 }
@@ -157,6 +163,8 @@ pub struct Deps {
     pub secrets: Arc<dyn Secrets>,
     pub clock: Arc<dyn Clock>,
     pub checkout: Arc<dyn Checkout>,
+    /// Who says when this machine is to go, where there is somebody to ask.
+    pub notices: Option<Arc<dyn Notices>>,
 }
 
 /// What is wanted of a running worker.

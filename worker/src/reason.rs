@@ -33,6 +33,9 @@ pub(crate) fn sentence(
         Some(Cause::Stop) => format!("a stop interrupted {what}{stubborn}"),
         Some(Cause::Lease) => format!("the lease could not be renewed during {what}{stubborn}"),
         Some(Cause::Shutdown) => format!("the worker was stopped during {what}{stubborn}"),
+        Some(Cause::Spot { .. }) => {
+            format!("a Spot interruption of the worker's machine cut {what} short{stubborn}")
+        }
         None => match (ended.code, part) {
             (None, _) => format!("the job's shell was killed during {what}"),
             (Some(0), Some(Part::Hook { .. })) => {
@@ -182,6 +185,7 @@ mod tests {
             killed,
             ..ok.clone()
         };
+        let kill_at = std::time::Instant::now();
         #[rustfmt::skip]
         let table = [
             (ok.clone(), None),
@@ -194,6 +198,8 @@ mod tests {
             (Ended { code: None, part: 1, ..ok.clone() }, Some("the job's shell was killed during `terraform plan`")),
             (cut(Cause::Timeout, 1, false), Some("the run timeout of 70 minutes passed during `terraform plan`")),
             (cut(Cause::Silence, 1, true), Some("`terraform plan` printed nothing for 1 minute; it did not obey the interrupt and was killed")),
+            (cut(Cause::Spot { kill_at }, 1, false), Some("a Spot interruption of the worker's machine cut `terraform plan` short")),
+            (Ended { interrupted: Some(Cause::Spot { kill_at }), ..ok.clone() }, None),
             (cut(Cause::Stop, 0, false), Some("a stop interrupted the before_plan hook `./check`")),
         ];
         for (ended, expect) in table {

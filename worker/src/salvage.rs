@@ -6,8 +6,10 @@
 //! once its time has passed; then it removes the lock that the tool left, and writes down that
 //! nothing of that attempt exists any more (rule E1).
 use crate::agent::Shared;
+use crate::archive::TREE;
 use crate::backoff::until_known;
 use crate::environment;
+use crate::errored;
 use crate::folder::{self, Leftover};
 use crate::locks;
 use crate::logs::{Mark, Place, StepLog};
@@ -188,6 +190,9 @@ async fn testify(shared: &Shared, leftover: &Leftover) -> Result<(), Fault> {
         return Ok(());
     }
     let mut cause = last_seen(leftover, worker);
+    if let Some(errored) = errored_state(leftover) {
+        cause.push_str(&format!("; {}", errored.sentence));
+    }
     if let Some(lock) = locks::release(shared, spec, began).await? {
         cause.push_str(&format!("; the state's lock {lock}, which it left, was removed"));
     }
@@ -196,6 +201,11 @@ async fn testify(shared: &Shared, leftover: &Leftover) -> Result<(), Fault> {
     let (job, stack) = (spec.id.clone(), spec.stack.clone());
     let about = About { job, stack, worker: worker.clone() };
     report::send(&shared.deps, &about, News::Gone, shared.ids.next()).await
+}
+
+fn errored_state(leftover: &Leftover) -> Option<errored::Errored> {
+    let root = leftover.folder.join(TREE).join(&leftover.spec.project_root);
+    errored::left(&root, None, &leftover.spec)
 }
 
 /// One sentence on how far it got, by what lies in its folder.
@@ -213,10 +223,14 @@ fn last_seen(leftover: &Leftover, worker: &InstanceId) -> String {
 }
 
 async fn store(shared: &Shared, orphan: Orphan) -> io::Result<bool> {
+    let errored = errored_state(&orphan.leftover).and_then(|errored| errored.kept);
     let Orphan { leftover: Leftover { folder, spec, .. }, masks, .. } = orphan;
     let readable = masks.is_some();
     let mut masks = masks.unwrap_or_default();
     let uploads = Uploads::start(shared.deps.blobs.clone());
+    if let Some((key, body)) = errored {
+        uploads.sender().send(key, body);
+    }
     let worker = &shared.config.worker;
     for (name, step) in LOGS {
         let log = folder.join(format!("{name}.log"));

@@ -70,6 +70,8 @@ pub enum DrainedBy {
     Tick { op: OpId },
     /// A lifecycle hook: the group ends this machine, and nobody can stop it.
     Hook {},
+    /// Its own worker: the machine's provider told it that the machine is to go.
+    Notice {},
     #[serde(untagged)]
     Operator(String),
 }
@@ -83,6 +85,13 @@ impl DrainedBy {
             _ => self == other,
         }
     }
+
+    /// Whoever it is asked for the machine's end, and leaves that to a tick: no tick takes such a
+    /// drain back, and any may doom the machine once it has no run.
+    #[must_use]
+    pub fn leaves_the_end_to_a_tick(&self) -> bool {
+        matches!(self, DrainedBy::Operator(_) | DrainedBy::Notice {})
+    }
 }
 
 impl fmt::Display for DrainedBy {
@@ -91,6 +100,7 @@ impl fmt::Display for DrainedBy {
             DrainedBy::Operator(who) => f.pad(who),
             DrainedBy::Tick { .. } => f.pad("the autoscaler"),
             DrainedBy::Hook {} => f.pad("the group's lifecycle hook"),
+            DrainedBy::Notice {} => f.pad("a notice that EC2 wants the machine back"),
         }
     }
 }
@@ -264,12 +274,11 @@ impl Instance {
     }
 
     /// No way back from here (rule C2), for this removal: what it drained itself, or what an
-    /// operator drained, once no slot has a run. The same op's second time changes nothing.
+    /// operator or a notice drained, once no slot has a run. The same op's second time changes nothing.
     pub fn doom(&self, op: &OpId) -> Result<Instance, Refused> {
         let drain = self.drain.as_ref().ok_or(Refused::NotDraining)?;
         let by = DrainedBy::Tick { op: op.clone() };
-        let an_operators = matches!(drain.by, DrainedBy::Operator(_));
-        if drain.by != by && (drain.doomed || !an_operators) {
+        if drain.by != by && (drain.doomed || !drain.by.leaves_the_end_to_a_tick()) {
             return Err(Refused::Theirs);
         }
         if self.busy() {

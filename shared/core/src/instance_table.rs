@@ -19,6 +19,9 @@ fn tick(op: &str) -> DrainedBy {
 fn hook() -> DrainedBy {
     DrainedBy::Hook {}
 }
+fn notice() -> DrainedBy {
+    DrainedBy::Notice {}
+}
 fn drained(by: DrainedBy) -> Instance {
     open().drain(by, NOW).unwrap()
 }
@@ -54,6 +57,7 @@ fn drains_belong_to_whoever_made_them() {
     let is = |by: DrainedBy| Ok(Some((by, false)));
     let gone = |op: &str| Ok(Some((tick(op), true)));
     let (by_ann, by_1, by_hook) = (drained(ann()), drained(tick("1")), drained(hook()));
+    let by_notice = drained(notice());
     #[rustfmt::skip]
     let table = [
         ("open, an operator",        drain(&open(), ann()),            is(ann())),
@@ -69,6 +73,11 @@ fn drains_belong_to_whoever_made_them() {
         ("tick's, a hook",           drain(&by_1, hook()),             is(hook())),
         ("hook's, a tick",           drain(&by_hook, tick("1")),       Err(Theirs)),
         ("hook's, an operator",      drain(&by_hook, ann()),           Err(Theirs)),
+        ("busy, a notice",           drain(&busy(&open()), notice()),  is(notice())),
+        ("tick's, a notice",         drain(&by_1, notice()),           Err(Theirs)),
+        ("notice's, again",          drain(&by_notice, notice()),      is(notice())),
+        ("notice's, a tick",         drain(&by_notice, tick("1")),     Err(Theirs)),
+        ("notice's, a hook",         drain(&by_notice, hook()),        is(hook())),
         ("doomed, the same op",      drain(&doomed("1"), tick("1")),   gone("1")),
         ("doomed, a hook",           drain(&doomed("1"), hook()),      Err(Theirs)),
         ("open, back",               undrain(&open(), ann()),          Err(NotDraining)),
@@ -77,12 +86,16 @@ fn drains_belong_to_whoever_made_them() {
         ("tick's, back",             undrain(&by_1, tick("1")),        Ok(None)),
         ("tick's, back by another",  undrain(&by_1, tick("2")),        Err(Theirs)),
         ("tick's, back by ann",      undrain(&by_1, ann()),            Err(Theirs)),
+        ("notice's, back by ann",    undrain(&by_notice, ann()),       Err(Theirs)),
+        ("notice's, back by a tick", undrain(&by_notice, tick("1")),   Err(Theirs)),
         ("hook's, back by ann",      undrain(&by_hook, ann()),         Err(Theirs)),
         ("hook's, back by a hook",   undrain(&by_hook, hook()),        Err(Theirs)),
         ("doomed, back",             undrain(&doomed("1"), tick("1")), Err(Doomed)),
         ("tombstone, back",          undrain(&tombstone(), hook()),    Err(Doomed)),
         ("open, doomed",             doom(&open(), "1"),               Err(NotDraining)),
         ("ann's, doomed",            doom(&by_ann, "1"),               gone("1")),
+        ("notice's, doomed",         doom(&by_notice, "1"),            gone("1")),
+        ("notice's, busy",           doom(&busy(&by_notice), "1"),     Err(Busy)),
         ("tick's, doomed",           doom(&by_1, "1"),                 gone("1")),
         ("tick's, by another",       doom(&by_1, "2"),                 Err(Theirs)),
         ("hook's, doomed",           doom(&by_hook, "1"),              Err(Theirs)),
@@ -186,7 +199,7 @@ fn older_documents_are_read() {
     let record: Instance = serde_json::from_str(stored).unwrap();
     assert_eq!(record.drain, Some(Drain { by: ann(), at: UnixMs(7), doomed: false }));
     assert_eq!((record.idle_since, record.is_tombstone()), (None, false));
-    for by in [ann(), tick("1"), hook(), DrainedBy::Operator("hook".into())] {
+    for by in [ann(), tick("1"), hook(), notice(), DrainedBy::Operator("hook".into())] {
         let text = serde_json::to_string(&drained(by.clone())).unwrap();
         let read: Instance = serde_json::from_str(&text).unwrap();
         assert_eq!(read.drain.map(|drain| drain.by), Some(by), "{text}");

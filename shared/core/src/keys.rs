@@ -295,6 +295,12 @@ pub fn workspace_state(stack: &StackId, workspace: &str) -> String {
 pub fn state_lock(state: &str) -> String {
     format!("{state}.tflock")
 }
+/// A state that a job's tool could not store: beside the state that it was meant for, and kept like
+/// it.
+#[must_use]
+pub fn errored_state(stack: &StackId, job: &JobId) -> String {
+    format!("state/{stack}/errored/{job}.tfstate")
+}
 /// Work tree and plan, handed from plan to apply; deleted when the run ends.
 #[must_use]
 pub fn plan_archive(job: &JobId) -> String {

@@ -8,6 +8,7 @@ use crate::environment::{self, Env};
 use crate::folder::WorkFolder;
 use crate::inbox::{Inbox, Received, Waits};
 use crate::lease::{Health, Keeper};
+use crate::notice::{Outlook, Watcher};
 use crate::record::{Record, SwapError, WriteIds};
 use crate::salvage;
 use crate::spool::Spool;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     spool: Spool,
     health: watch::Receiver<Health>,
     shutdown: watch::Receiver<Shutdown>,
+    pub outlook: watch::Receiver<Outlook>,
     /// Jobs that a task of ours is at: a second pointer to one must not touch its slot.
     handled: Mutex<BTreeSet<JobId>>,
 }
@@ -60,6 +62,7 @@ pub async fn run(
     let record = Arc::new(record);
     let ids = Arc::new(WriteIds::new(&config.worker, deps.clock.now()));
     let (health, healthy) = watch::channel(Health::Good);
+    let (outlook, seen) = watch::channel(Outlook::Stays);
     let mut base = environment::base(&config.env, |file| Path::new(file).exists());
     let own_cache = config.env.get("TF_PLUGIN_CACHE_DIR").cloned();
     let cache = config.plugin_cache.as_ref().map(|cache| cache.display().to_string());
@@ -75,6 +78,7 @@ pub async fn run(
         spool,
         health: healthy,
         shutdown,
+        outlook: seen,
         handled: Mutex::default(),
     });
     let mut leaving = shared.shutdown.clone();
@@ -85,7 +89,7 @@ pub async fn run(
     // Before anything else: what an earlier process could not tell. Registering voids its claims.
     shared.deliver_spooled().await;
     let tending = tokio::spawn(salvage::tend(shared.clone(), orphans));
-    let lived = Agent::new(shared, health).live().await;
+    let lived = Agent::new(shared, health, outlook).live().await;
     tending.abort();
     lived
 }
@@ -93,6 +97,7 @@ pub async fn run(
 struct Agent {
     shared: Arc<Shared>,
     health: watch::Sender<Health>,
+    outlook: watch::Sender<Outlook>,
     draining: watch::Sender<bool>,
     busy: watch::Sender<usize>,
     jobs: JoinSet<After>,
@@ -109,9 +114,13 @@ enum After {
 }
 
 impl Agent {
-    fn new(shared: Arc<Shared>, health: watch::Sender<Health>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        health: watch::Sender<Health>,
+        outlook: watch::Sender<Outlook>,
+    ) -> Self {
         let (draining, busy) = (watch::Sender::new(false), watch::Sender::new(0));
-        Self { shared, health, draining, busy, jobs: JoinSet::new() }
+        Self { shared, health, outlook, draining, busy, jobs: JoinSet::new() }
     }
 
     async fn live(mut self) -> Result<(), WorkerError> {
@@ -130,12 +139,28 @@ impl Agent {
             draining: self.draining.clone(),
         };
         let keeper = tokio::spawn(keeper.keep(self.busy.subscribe()));
+        let watcher = self.watcher().map(|watcher| tokio::spawn(watcher.watch()));
         self.serve(&mut shutdown).await?;
         while let Some(after) = self.jobs.join_next().await {
             self.ended(after);
         }
         keeper.abort();
+        watcher.inspect(tokio::task::JoinHandle::abort);
         Ok(())
+    }
+
+    /// Listens for the machine's end, where there is somebody to ask.
+    fn watcher(&self) -> Option<Watcher> {
+        let Shared { deps, record, ids, config, .. } = &*self.shared;
+        Some(Watcher {
+            notices: deps.notices.clone()?,
+            deps: deps.clone(),
+            record: record.clone(),
+            ids: ids.clone(),
+            poll: Duration::from_millis(config.timing.notice_poll_ms),
+            outlook: self.outlook.clone(),
+            draining: self.draining.clone(),
+        })
     }
 
     /// Takes jobs until the shutdown.
@@ -145,13 +170,16 @@ impl Agent {
         let waits = Waits { poll_ms: timing.poll_ms, visibility_ms: timing.visibility_ms };
         let mut inbox = Inbox::new(shared.deps.queues.clone(), &shared.config.pool, waits);
         let (mut health, mut draining) = (shared.health.clone(), self.draining.subscribe());
+        let mut outlook = shared.outlook.clone();
         loop {
             let void = *health.borrow_and_update() == Health::Void;
             if void && self.jobs.is_empty() && !self.register().await? {
                 break;
             }
             let drains = *draining.borrow_and_update();
-            let open = self.jobs.len() < shared.config.slots && !drains && !void;
+            // Also before the drain is written down, and should somebody take it back.
+            let stays = *outlook.borrow_and_update() == Outlook::Stays;
+            let open = self.jobs.len() < shared.config.slots && stays && !drains && !void;
             if !open {
                 inbox.close().await;
             }
@@ -161,6 +189,7 @@ impl Agent {
                 Some(after) = self.jobs.join_next() => self.ended(after),
                 _ = health.changed() => {}
                 _ = draining.changed() => {}
+                _ = outlook.changed() => {}
                 received = inbox.next(), if open => self.start(received),
                 () = tokio::time::sleep(DRAIN_LOOK), if drains => self.look().await,
             }

@@ -143,7 +143,8 @@ impl Shared {
             repeatable: spec.id.phase.repeatable(),
             halt,
         };
-        let guard = tokio::spawn(guard.watch(self.health.clone(), self.shutdown.clone()));
+        let (health, shutdown) = (self.health.clone(), self.shutdown.clone());
+        let guard = tokio::spawn(guard.watch(health, shutdown, self.outlook.clone()));
         let start = Start {
             shared: self,
             spec: &spec,

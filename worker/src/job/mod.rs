@@ -2,7 +2,9 @@
 mod collect;
 
 use crate::agent::Shared;
+use crate::errored;
 use crate::exec::{Cause, Ended, Leader, Limits};
+use crate::lease::LEASE_GRACE;
 use crate::locks;
 use crate::logs::{Place, StepLog};
 use crate::mask::Masks;
@@ -164,6 +166,17 @@ impl Job<'_> {
             Cause::Shutdown => {
                 Verdict::Lost { cause: format!("worker {worker} was stopped during the {phase}") }
             }
+            Cause::Spot { .. } if self.spec.id.phase.repeatable() => Verdict::Lost {
+                cause: format!("a Spot interruption took worker {worker} during the {phase}"),
+            },
+            // Not repeated by us all the same: a person decides whether it still should be done.
+            Cause::Spot { .. } => self.failed(
+                self.last,
+                &format!(
+                    "a Spot interruption takes worker {worker}, so the {phase} was not begun; \
+                     nothing was changed"
+                ),
+            ),
             Cause::Stop | Cause::Timeout | Cause::Silence => Verdict::Interrupted,
         }
     }
@@ -258,7 +271,9 @@ impl Job<'_> {
     }
 
     async fn step(&mut self, prepared: &Prepared, parts: StepParts) -> Result<(), Verdict> {
-        let halted = *self.halt.borrow();
+        let ending = self.shared.outlook.borrow().ending();
+        let spot = ending.map(|ending| Cause::Spot { kill_at: ending.kill_at });
+        let halted = self.halt.borrow().or(spot);
         if let Some(cause) = halted {
             return Err(self.halted(cause));
         }
@@ -275,13 +290,36 @@ impl Job<'_> {
             ran.map_err(|e| self.failed(step, &format!("the step can't run: {e}")))?;
         let (run, silence) =
             (Duration::from_millis(timeouts.run_ms), Duration::from_millis(timeouts.silence_ms));
+        let errored = self.keep_errored_state(prepared, step);
         match (reason::sentence(&script, &ended, (run, silence)), ended.interrupted) {
-            (None, None | Some(Cause::Timeout | Cause::Silence)) => Ok(()),
+            (None, None | Some(Cause::Timeout | Cause::Silence | Cause::Spot { .. })) => Ok(()),
+            (_, Some(cause @ Cause::Spot { .. })) if self.spec.id.phase.repeatable() => {
+                Err(self.halted(cause))
+            }
             (_, Some(cause @ (Cause::Stop | Cause::Lease | Cause::Shutdown))) => {
                 Err(self.halted(cause))
             }
-            (Some(sentence), _) => Err(self.failed(step, &reason::reason(&sentence, &log))),
+            (Some(sentence), _) => {
+                let sentence = [Some(sentence), errored].into_iter().flatten().collect::<Vec<_>>();
+                Err(self.failed(step, &reason::reason(&sentence.join("; "), &log)))
+            }
         }
+    }
+
+    /// A state that the tool could not store goes to the store before its folder does. Says so in
+    /// the log and among the warnings, and returns what it said.
+    fn keep_errored_state(&mut self, prepared: &Prepared, step: Step) -> Option<String> {
+        let errored = errored::left(&prepared.root, Some(prepared.since), self.spec)?;
+        if let Some((key, body)) = errored.kept {
+            self.artifacts.send(key, body);
+        }
+        let line = format!("\n[{}.]\n", errored.sentence).into_bytes();
+        let offset = self.offsets.entry(step).or_default();
+        let part = keys::log_part(&self.spec.id, step, *offset);
+        *offset += line.len() as u64;
+        self.logs.send(part, line);
+        self.result.warnings.push(errored.sentence.clone());
+        Some(errored.sentence)
     }
 
     /// Runs a script in the leader, with its log. Returns how it ended and the log's end.
@@ -299,11 +337,15 @@ impl Job<'_> {
         let offset = self.offsets.get(&step).copied().unwrap_or(0);
         let place = Place { job: self.spec.id.clone(), step, parts: self.logs.clone(), offset };
         let mut log = StepLog::create(&log_file, place)?;
-        let limits = Limits {
+        let mut limits = Limits {
             deadline,
             silence: Duration::from_millis(self.spec.timeouts.silence_ms),
             grace: Duration::from_millis(self.shared.config.timing.grace_ms),
         };
+        if let Some(ending) = self.shared.outlook.borrow().ending() {
+            limits.deadline = deadline.min(ending.kill_at);
+            limits.grace = limits.grace.min(LEASE_GRACE);
+        }
         let code_file = self.run.join(format!("{}.code", script.name));
         let halt = obeys.then(|| self.halt.clone());
         let ended = leader
@@ -338,7 +380,9 @@ impl Job<'_> {
         let parts = Part::hooks("after_run", hooks);
         let script = Script { name: "after-run", folder, env, parts };
         let deadline = self.deadline.max(Instant::now() + AFTER_RUN_MIN);
-        let warning = match self.run_script(&script, step, deadline, false).await {
+        // Whatever stopped the work does not stop them, but for the machine's end.
+        let obeys = !self.spec.id.phase.repeatable() && self.halt.borrow().is_none();
+        let warning = match self.run_script(&script, step, deadline, obeys).await {
             Ok((ended, _)) => {
                 let silence = Duration::from_millis(self.spec.timeouts.silence_ms);
                 reason::sentence(&script, &ended, (AFTER_RUN_MIN, silence))

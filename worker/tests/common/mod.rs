@@ -20,7 +20,9 @@ use windlass_core::keys;
 use windlass_core::run::RunType;
 use windlass_core::time::UnixMs;
 use windlass_ports::clock::SystemClock;
-use windlass_ports::fake::{Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets, Strike};
+use windlass_ports::fake::{
+    FakeNotices, Faults, Faulty, MemBlobs, MemDocs, MemQueues, MemSecrets, Strike,
+};
 use windlass_ports::queues::Outgoing;
 use windlass_ports::{Fault, Queues, cas};
 use windlass_worker::{Checkout, Config, Deps, Shutdown, StateHome, WorkerError};
@@ -69,6 +71,7 @@ pub(crate) struct World {
     pub(crate) queues: Arc<MemQueues>,
     pub(crate) blobs: Arc<MemBlobs>,
     pub(crate) secrets: Arc<MemSecrets>,
+    pub(crate) notices: Arc<FakeNotices>,
     /// The store does not answer while this is set.
     pub(crate) away: Arc<AtomicBool>,
     /// What else happens to its calls.
@@ -129,12 +132,14 @@ impl World {
         config.plugin_cache = Some(dir.join("cache"));
         config.timing.control_poll_ms = 50;
         config.timing.grace_ms = 5_000;
+        config.timing.notice_poll_ms = 50;
         let clock = Arc::new(SystemClock);
         Self {
             docs: Arc::new(MemDocs::new(clock.clone())),
             queues: Arc::new(MemQueues::waiting(clock)),
             blobs: Arc::new(MemBlobs::new()),
             secrets: Arc::new(MemSecrets::new()),
+            notices: Arc::default(),
             away: Arc::default(),
             faults: Faults::none(),
             config,
@@ -158,6 +163,7 @@ impl World {
             secrets: Arc::new(Faulty::new(self.secrets.clone(), &faults)),
             clock: Arc::new(SystemClock),
             checkout: Arc::new(Clone(self.dir.join("repo"))),
+            notices: Some(self.notices.clone()),
         }
     }
 

@@ -206,7 +206,10 @@ impl Who<'_> {
             keys::resource_list(&spec.id),
             keys::output_values(&spec.stack, &spec.id),
         ];
-        let own = own.iter().any(|own| own == key) || is_log_part(spec, key);
+        // A plan writes no state, so it has none that it could not store.
+        let errored =
+            !spec.id.phase.repeatable() && key == keys::errored_state(&spec.stack, &spec.id);
+        let own = own.iter().any(|own| own == key) || is_log_part(spec, key) || errored;
         need(own, "it is no blob of this job")
     }
 
@@ -253,6 +256,7 @@ fn job_of_blob(key: &str) -> Option<&str> {
         ["plans", _run, file] => file.strip_suffix(".tar.zst"),
         ["changes" | "state-lists", _run, file] => file.strip_suffix(".json"),
         ["private", "outputs", _stack, file] => file.strip_suffix(".json"),
+        ["state", _stack, "errored", file] => file.strip_suffix(".tfstate"),
         _ => None,
     }
 }

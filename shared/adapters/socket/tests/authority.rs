@@ -262,6 +262,7 @@ fn blobs() {
         keys::plan_changes(&id),
         keys::resource_list(&id),
         keys::output_values(&"app".into(), &id),
+        keys::errored_state(&"app".into(), &id),
     ] {
         rows.push((ByMe, put(&own), vec![], "ok"));
         rows.push((ByMeEnded, put(&own), vec![], "ok"));
@@ -277,6 +278,8 @@ fn blobs() {
         (format!("logs/other/{id}/applying/000000000000"), "it is no blob of this job"),
         (format!("plans/other/{id}.tar.zst"), "it is no blob of this job"),
         (keys::output_values(&"net".into(), &id), "it is no blob of this job"),
+        (keys::errored_state(&"net".into(), &id), "it is no blob of this job"),
+        (keys::state(&"app".into()), "it is no blob of a job"),
         (keys::plan_archive(&job(Phase::Plan)), "it is no blob of a job"),
         ("private/outputs/net/parent.json".to_owned(), "it is no blob of a job"),
         ("anything".to_owned(), "it is no blob of a job"),

@@ -39,8 +39,8 @@ fn changed(before: &Instance, after: Instance) -> Option<Instance> {
     (after != *before).then_some(after)
 }
 
-/// Drains under this op. An operator's drain does as well and stays theirs until it is doomed: so
-/// nobody's tick can take back what a person did (rule C3).
+/// Drains under this op. An operator's drain, or a notice's, does as well and stays theirs until it
+/// is doomed: so nobody's tick can take back what a person did (rule C3).
 #[must_use]
 pub fn drain(
     record: Option<&Instance>,
@@ -54,14 +54,14 @@ pub fn drain(
     match record.drain(DrainedBy::Tick { op: op.clone() }, now) {
         Ok(_) if slots > 0 && if_busy == IfBusy::LetBe => (None, answer),
         Ok(next) => (changed(record, next), answer),
-        Err(_) if an_operators(record) => (None, answer),
+        Err(_) if left_to_ticks(record) => (None, answer),
         Err(_) => (None, Drained::Theirs),
     }
 }
 
-fn an_operators(record: &Instance) -> bool {
+fn left_to_ticks(record: &Instance) -> bool {
     let drain = record.drain.as_ref();
-    drain.is_some_and(|drain| !drain.doomed && matches!(drain.by, DrainedBy::Operator(_)))
+    drain.is_some_and(|drain| !drain.doomed && drain.by.leaves_the_end_to_a_tick())
 }
 
 /// Dooms what [`drain`] called idle, if it still is.
@@ -149,7 +149,7 @@ pub fn seen(record: &Instance, age_ms: u64) -> Option<SeenWorker> {
     };
     let draining = record.drain.as_ref().map(|drain| match &drain.by {
         DrainedBy::Tick { op } => Draining::Ours { op: op.clone(), doomed: drain.doomed },
-        DrainedBy::Hook {} | DrainedBy::Operator(_) => Draining::Theirs,
+        DrainedBy::Hook {} | DrainedBy::Notice {} | DrainedBy::Operator(_) => Draining::Theirs,
     });
     let slots = count(record.slots.len());
     Some(SeenWorker {

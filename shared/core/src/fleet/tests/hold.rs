@@ -47,6 +47,7 @@ fn steps(state: &State) -> Vec<(&'static str, State)> {
         next.push(("void", record.void(record.epoch).ok()));
         next.push(("operator", record.drain(ann.clone(), NOW).ok()));
         next.push(("operator", record.undrain(&ann).ok()));
+        next.push(("notice", record.drain(DrainedBy::Notice {}, NOW).ok()));
     }
     next.retain(|(_, to)| to.is_some());
     next.into_iter().map(|(what, to)| (what, to.map(plain))).collect()
@@ -69,8 +70,8 @@ fn no_way_leads_back() {
                 assert!(before.drain.is_none() || !more, "{}", case());
                 assert!(!before.doomed() || after == before || what == "void", "{}", case());
                 let owner = |r: &Instance| r.drain.as_ref().map(|drain| drain.by.clone());
-                let operators = matches!(owner(before), Some(DrainedBy::Operator(_)));
-                if operators && what != "operator" && what != "close" {
+                let of_ticks = owner(before).is_none_or(|by| !by.leaves_the_end_to_a_tick());
+                if !of_ticks && what != "operator" && what != "close" {
                     let theirs = owner(after) == owner(before);
                     assert!(theirs || (what == "doom" && after.doomed()), "{}", case());
                 }
