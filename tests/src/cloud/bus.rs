@@ -51,7 +51,7 @@ impl Bus {
 
     /// Each function that a rule sends this to is invoked; nobody waits for it, and what failed is
     /// not tried again: rules of ours ask for no more, and a tick comes.
-    fn publish(self: Arc<Self>, event: Value) {
+    pub fn publish(self: Arc<Self>, event: Value) {
         let text = Bytes::from(event.to_string());
         for rule in self.rules.iter().filter(|rule| matches(&rule.pattern, &event)) {
             let (bus, function, text) = (self.clone(), rule.function.clone(), text.clone());

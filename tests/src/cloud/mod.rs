@@ -212,6 +212,12 @@ impl Cloud {
         threads().block_on(self.clock.tick())
     }
 
+    /// An event on EventBridge's default bus.
+    pub fn tell(&self, event: &serde_json::Value) {
+        let _threads = threads().enter();
+        self.bus.clone().publish(event.clone());
+    }
+
     /// Invokes a function, as an operator would.
     ///
     /// # Errors

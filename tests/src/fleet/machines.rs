@@ -1,6 +1,7 @@
 //! What is on a group's machines: as soon as one serves, a real worker that learned of itself what
 //! the template's user data tells it; when it goes, nothing any more.
 use super::group::Group;
+use super::metadata::Metadata;
 use crate::cloud::iam;
 use crate::cloud::runtime::lock;
 use crate::cloud::workers::Workers;
@@ -28,7 +29,7 @@ struct Yard {
     workers: Workers,
     boot: Boot,
     /// Machines that were ever seen to serve.
-    seen: Mutex<BTreeSet<String>>,
+    seen: Mutex<BTreeMap<String, Metadata>>,
     /// Machines that went while a tool was at work there, and by whose hand.
     died_at_work: Mutex<Vec<String>>,
 }
@@ -81,6 +82,13 @@ impl Machines {
         self.yard.workers.cut_power(machine);
     }
 
+    /// The machine learns that Spot takes it in so long.
+    #[track_caller]
+    pub fn taken_in(&self, machine: &str, left: Duration) {
+        let seen = lock(&self.yard.seen);
+        seen.get(machine).expect("a machine that serves").taken_in(left);
+    }
+
     /// Machines that went, by their group's hand, while a tool was at work there.
     pub fn died_at_work(&self) -> Vec<String> {
         lock(&self.yard.died_at_work).clone()
@@ -107,10 +115,16 @@ impl Yard {
         let Ok(standing) = self.group.emulator.standing(&self.group.name) else { return };
         let mut seen = lock(&self.seen);
         for (machine, _) in standing.instances.iter().filter(|(_, at)| *at == "InService") {
-            if seen.insert(machine.clone()) {
-                self.workers
-                    .boot(machine, |machine, folder| self.boot.worker(self, machine, folder));
+            if seen.contains_key(machine) {
+                continue;
             }
+            let metadata = Metadata::start();
+            self.workers.boot(machine, |machine, folder| {
+                let mut worker = self.boot.worker(self, machine, folder);
+                worker.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
+                worker
+            });
+            seen.insert(machine.clone(), metadata);
         }
         let there: BTreeSet<String> = self.workers.pids().into_keys().collect();
         for machine in there.iter().filter(|machine| !standing.instances.contains_key(*machine)) {

@@ -32,15 +32,23 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Beside this control plane, at most so many machines. Nothing ticks before it is started.
+    /// Beside this control plane, at most so many machines, of which so many of a hundred are on
+    /// demand. Nothing ticks before it is started.
     #[track_caller]
-    pub fn deploy(world: &World, control: &Arc<Inner>, max: u32, policy: &Value) -> Self {
+    pub fn deploy(
+        world: &World,
+        control: &Arc<Inner>,
+        max: u32,
+        on_demand_percent: u32,
+        policy: &Value,
+    ) -> Self {
         let aws = &control.cloud.aws;
         let told = |output: &str| control.cloud.template.output(output).expect("an output");
         let parameters = vec![
             ("Kind", "windlass".to_owned()),
             ("WorkerPoolId", POOL.to_owned()),
             ("MaxSize", max.to_string()),
+            ("OnDemandPercent", on_demand_percent.to_string()),
             ("Bucket", told("Bucket")),
             ("QueueUrlPrefix", told("QueueUrlPrefix")),
             ("SecretsPrefix", told("SecretsPrefix")),

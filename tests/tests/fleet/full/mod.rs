@@ -7,6 +7,7 @@ mod deaths;
 mod notices;
 mod refresh;
 mod spacelift;
+mod spot;
 mod woken;
 
 use e2e::cloud::place::Inner;
@@ -31,6 +32,17 @@ impl Yard {
     /// that was idle for less than `idle_delay_ms`.
     #[track_caller]
     fn open(stacks: &[&str], max: u32, idle_delay_ms: u64) -> Self {
+        Self::of(stacks, max, idle_delay_ms, 100)
+    }
+
+    /// The same, and all machines are Spot's.
+    #[track_caller]
+    fn on_spot(stacks: &[&str], max: u32, idle_delay_ms: u64) -> Self {
+        Self::of(stacks, max, idle_delay_ms, 0)
+    }
+
+    #[track_caller]
+    fn of(stacks: &[&str], max: u32, idle_delay_ms: u64, on_demand_percent: u32) -> Self {
         let (world, place) = World::cloud_alone("terraform");
         let keys = "autodeploy: true";
         let defined: Vec<(&str, &str)> = stacks.iter().map(|stack| (*stack, keys)).collect();
@@ -41,7 +53,7 @@ impl Yard {
         let up = world.up(0);
         let control = place.deployed();
         let policy = json!({ "idle_delay_ms": idle_delay_ms });
-        let pool = Pool::deploy(&world, &control, max, &policy);
+        let pool = Pool::deploy(&world, &control, max, on_demand_percent, &policy);
         Self { pool, up, control, world }
     }
 
