@@ -8,6 +8,8 @@ pub trait Blobs: Send + Sync {
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Fault>;
     /// None when there is none.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault>;
+    /// Whether there is one, without its bytes.
+    async fn exists(&self, key: &str) -> Result<bool, Fault>;
     /// Keys with this prefix greater than `after`, in byte order, at most `limit` (≤ 1,000).
     async fn list(
         &self,

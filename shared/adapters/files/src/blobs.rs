@@ -72,6 +72,12 @@ impl Blobs for FolderBlobs {
         self.on("read", key, |_, file| absent_is_none(fs::read(file))).await
     }
 
+    async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        let found =
+            self.on("looked for", key, |_, file| absent_is_none(fs::metadata(file))).await?;
+        Ok(found.is_some_and(|about| about.is_file()))
+    }
+
     async fn list(
         &self,
         prefix: &str,

@@ -65,7 +65,7 @@ impl Archive for GithubArchive {
         if self.knows(&key) {
             return Ok(());
         }
-        if self.blobs.list(&key, None, 1).await?.first() != Some(&key) {
+        if !self.blobs.exists(&key).await? {
             let body = self.github.tarball(repo, sha, self.bytes_max).await?;
             self.blobs.put(&key, body).await?;
         }

@@ -23,6 +23,14 @@ impl Blobs for Bucket {
         }
     }
 
+    async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await.map_err(failure) {
+            Ok(_) => Ok(true),
+            Err(failure) if is_absent(&failure) => Ok(false),
+            Err(failure) => Err(self.fault(failure, "look for", key)),
+        }
+    }
+
     async fn list(
         &self,
         prefix: &str,

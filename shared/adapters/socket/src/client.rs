@@ -247,6 +247,11 @@ impl Blobs for Client {
         }
     }
 
+    /// No worker asks this often enough for a call of its own.
+    async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        Ok(Blobs::get(self, key).await?.is_some())
+    }
+
     async fn list(
         &self,
         prefix: &str,

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 type Shelf = Ground<dyn Blobs>;
 
-rows!(Shelf: keeps_bytes, deletes_twice, lists_in_byte_order, lists_by_pages, is_never_torn);
+rows!(Shelf: keeps_bytes, tells_what_exists, deletes_twice, lists_in_byte_order, lists_by_pages, is_never_torn);
 
 impl Shelf {
     fn key(&self, name: &str) -> String {
@@ -27,6 +27,21 @@ pub async fn keeps_bytes(ground: &Shelf) {
             assert!(ground.port.get(&key).await.unwrap() == Some(body.clone()), "{name}");
         }
     }
+}
+
+/// Of exactly this key: neither what it begins with nor what begins with it.
+pub async fn tells_what_exists(ground: &Shelf) {
+    let exists = async |name: &str| ground.port.exists(&ground.key(name)).await.unwrap();
+    assert!(!exists("exists/a/it").await);
+    for body in ["", "x"] {
+        ground.put(&ground.key("exists/a/it"), body).await;
+        assert!(exists("exists/a/it").await, "{body:?}");
+    }
+    for other in ["exists", "exists/a", "exists/a/i", "exists/a/it2", "exists/a/it/x"] {
+        assert!(!exists(other).await, "{other}");
+    }
+    ground.port.delete(&ground.key("exists/a/it")).await.unwrap();
+    assert!(!exists("exists/a/it").await);
 }
 
 pub async fn deletes_twice(ground: &Shelf) {

@@ -134,6 +134,9 @@ impl<P: Blobs + ?Sized> Blobs for Faulty<P> {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.run(format!("blobs.get {key}"), self.inner.get(key)).await
     }
+    async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        self.run(format!("blobs.exists {key}"), self.inner.exists(key)).await
+    }
     async fn list(
         &self,
         prefix: &str,

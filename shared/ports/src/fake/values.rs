@@ -36,6 +36,9 @@ impl Blobs for MemBlobs {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         Ok(lock(&self.0).get(key).cloned())
     }
+    async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        Ok(lock(&self.0).contains_key(key))
+    }
     async fn list(
         &self,
         prefix: &str,
