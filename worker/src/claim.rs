@@ -1,15 +1,19 @@
 //! From a pointer to a job that only we may start (rule B3).
 //!
-//! Record busy, claim created, record renewed and no result seen: after that, and not before, the
-//! leader may go. Each step is a conditional write, so of two workers one stops at one of them. An
-//! answer that stays unknown is asked again until it is known (rule B8).
+//! Record busy, claim created, record seen to be as we left it (or renewed) and no result seen: after
+//! that, and not before, the leader may go. Both writes are conditional, so of two workers one stops
+//! at one of them. An answer that stays unknown is asked again until it is known (rule B8).
 use crate::Deps;
 use crate::backoff::until_known;
 use crate::record::{Record, SwapError, WriteIds};
+use std::time::Duration;
 use windlass_core::instance::Refused;
-use windlass_core::job::{Claim, JobId, JobResult, JobSpec, Pointer, ProcessGroup};
+use windlass_core::job::{Claim, JobId, JobResult, JobSpec, LEASE_MS, Pointer, ProcessGroup};
 use windlass_core::keys;
 use windlass_ports::{Fault, cas};
+
+/// A record that was written so recently has nearly the whole lease before it: five seconds.
+const JUST_WRITTEN: Duration = Duration::from_millis(LEASE_MS / 24);
 
 /// Why a pointer did not become a job of ours.
 #[derive(Debug)]
@@ -96,12 +100,20 @@ impl Claiming<'_> {
         self.recheck(job).await
     }
 
-    /// Renewed under our epoch, still busy with it, and no result. From here on the claim is ours,
-    /// so an unknown answer is waited for: leaving would make the job lost.
+    /// Still ours under our epoch, busy with it, and no result (rule B3). From here on the claim is
+    /// ours, so an unknown answer is waited for: leaving would make the job lost.
+    ///
+    /// That the record is what we wrote a moment ago says as much as a renewal: it was not voided
+    /// before we looked, and nobody may void it before that write is a lease old. After a longer
+    /// while, or if somebody else wrote it, it is renewed.
     async fn recheck(&self, job: &JobId) -> Result<(), Not> {
+        let docs = &*self.deps.docs;
         let renewed = until_known(|| async {
+            if let Ok(Some(record)) = self.record.unmoved(docs, JUST_WRITTEN).await {
+                return Ok(record.holds(self.record.epoch(), job));
+            }
             let id = self.ids.next();
-            let renewal = self.record.swap(&*self.deps.docs, &id, |record, epoch| {
+            let renewal = self.record.swap(docs, &id, |record, epoch| {
                 if record.holds(epoch, job) { record.renew(epoch) } else { Err(Refused::NotHeld) }
             });
             match renewal.await {
@@ -111,7 +123,7 @@ impl Claiming<'_> {
             }
         });
         let key = keys::job_result(job);
-        let result = until_known(|| cas::load::<JobResult>(&*self.deps.docs, &key));
+        let result = until_known(|| cas::load::<JobResult>(docs, &key));
         let (renewed, result) = tokio::join!(renewed, result);
         match (renewed?, result?) {
             (_, Some(_)) => Err(Not::Over),

@@ -157,6 +157,24 @@ impl Record {
         }
     }
 
+    /// The record in the store, if it is exactly what this process wrote no longer than `within` ago,
+    /// by the clock of the lease: nobody voided or marked it since, and hardly any of the lease is
+    /// gone. None: only a swap can tell.
+    pub(crate) async fn unmoved(
+        &self,
+        docs: &dyn Docs,
+        within: Duration,
+    ) -> Result<Option<Instance>, Fault> {
+        let known = self.known.lock().await;
+        let Some((at, written)) = known.as_ref().filter(|_| self.since_renewed() <= within) else {
+            return Ok(None);
+        };
+        let found = docs.get(&self.key()).await?;
+        let unmoved = found.is_some_and(|found| found.version == at.version);
+        // Asked again: the answer may have been long on its way.
+        Ok((unmoved && self.since_renewed() <= within).then(|| written.clone()))
+    }
+
     /// Swaps the record as `decide` says, for the epoch that we registered under.
     pub(crate) async fn swap(
         &self,
@@ -258,6 +276,29 @@ mod tests {
         let free = before.value.undrain(&operator()).unwrap();
         assert!(cas::commit(&*store, &record.key(), at, &free, "b").await.unwrap());
         record.swap(&docs, &ids.next(), take).await.unwrap();
+    }
+
+    /// It stands for a renewal only where it says as much as one (rule B3).
+    #[tokio::test]
+    async fn a_record_is_unmoved_while_it_is_what_we_wrote_a_moment_ago() {
+        let docs = MemDocs::new(FakeClock::at(UnixMs(1)).shared());
+        let record = Record::new("w1".into(), "default".into());
+        let ids = WriteIds::new(&"w1".into(), UnixMs(1));
+        let soon = Duration::from_secs(60);
+        let unmoved = async |within| record.unmoved(&docs, within).await.unwrap();
+        assert_eq!(unmoved(soon).await, None, "nothing was written yet");
+        record.register(&docs, &ids.next(), (1, "0.1", UnixMs(1))).await.unwrap();
+        let job = JobId { run: "r".into(), phase: Phase::Plan, round: 0, attempt: Attempt::FIRST };
+        let taken = record.swap(&docs, &ids.next(), |i, epoch| i.take(epoch, &job)).await.unwrap();
+        assert_eq!(unmoved(soon).await, Some(taken));
+        assert_eq!(unmoved(Duration::ZERO).await, None, "it was written longer ago");
+        let found = cas::load::<Instance>(&docs, &record.key()).await.unwrap().unwrap();
+        let voided = found.value.void(record.epoch()).unwrap();
+        let at = Some((&found.version, found.revision));
+        assert!(cas::commit(&docs, &record.key(), at, &voided, "v").await.unwrap());
+        assert_eq!(unmoved(soon).await, None, "somebody else wrote it");
+        let refused = record.swap(&docs, &ids.next(), |i, epoch| i.renew(epoch)).await;
+        assert!(matches!(refused, Err(SwapError::Refused(Refused::OtherEpoch))));
     }
 
     #[tokio::test]
