@@ -3,6 +3,7 @@
 //! Only what this call delivered is removed, by a swap of its own; if that is lost the entries stay
 //! and are delivered again, which is a no-op at each receiver (rules A2–A4).
 use crate::aside::{self, Owner};
+use crate::leave::{Since, has_last_word};
 use crate::sends::{self, SENDS_MAX, Sent, send_all};
 use crate::statuses::{self, Told};
 use crate::{Deps, lost, tick};
@@ -21,15 +22,12 @@ use windlass_core::summary::Summary;
 use windlass_ports::cas::{self, At, Raised};
 use windlass_ports::{Change, Fault, Outgoing, PutError};
 
-/// `at` is where this head stands in the store. After a report of a step that only passes, what was
-/// delivered is left on the list for the next commit, if it is nothing but projections: the worker
-/// reports again, or the tick comes, and another process that delivers them first changes nothing.
-/// A message delivered again is dearer than the swap.
+/// `at` is where this head stands in the store.
 pub(crate) async fn stack_outbox(
     deps: &Deps,
     key: &str,
     (at, head): (At, StackHead),
-    passing: bool,
+    since: &Since,
 ) -> Result<(), Fault> {
     let owner = Owner::Stack(&head.stack);
     let mut told = deliver(deps, &head.outbox, owner, Some(&head)).await;
@@ -37,9 +35,8 @@ pub(crate) async fn stack_outbox(
     told.done.extend(statuses.done);
     told.refused.extend(statuses.refused);
     let (stack, outbox) = (head.stack.clone(), head.outbox.clone());
-    let facts =
-        |entry: &Entry| entry.effect.stage() == Stage::Facts && told.done.contains(&entry.id);
-    if passing && outbox.iter().all(facts) {
+    let done = outbox.iter().all(|entry| told.done.contains(&entry.id));
+    if done && since.may_leave(&outbox) && has_last_word(deps, key, &at, &outbox).await? {
         deps.warm.remember(at, StackHead { outbox: vec![], ..head });
         return Ok(());
     }

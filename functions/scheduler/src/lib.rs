@@ -13,6 +13,7 @@ mod facts;
 mod handle;
 #[cfg(feature = "aws")]
 pub mod invocation;
+mod leave;
 mod letters;
 mod lost;
 mod observe;

@@ -1,6 +1,9 @@
 //! One event of one stack: load, decide, commit, act.
+use crate::leave::Since;
 use crate::{Deps, deliver, facts, tick};
+use std::collections::BTreeSet;
 use windlass_core::event::{HOPS_MAX, StackEnvelope, StackEvent};
+use windlass_core::id::EffectId;
 use windlass_core::job::News;
 use windlass_core::keys;
 use windlass_core::stack::{Answer, StackHead, decide, wants};
@@ -24,6 +27,7 @@ pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Faul
         let mut at = before.as_ref().map(Loaded::at);
         let head = before.map_or_else(|| StackHead::new(&envelope.stack), |found| found.value);
         let filed = head.due_minute;
+        let owed: BTreeSet<EffectId> = head.outbox.iter().map(|entry| entry.id.clone()).collect();
         let facts = facts::load(deps, &wants(&head, envelope)).await?;
         let decision = decide(head, envelope, &facts, deps.clock.now());
         tracing::debug!(
@@ -48,7 +52,8 @@ pub async fn event(deps: &Deps, envelope: &StackEnvelope) -> Result<Answer, Faul
         if let Some(at) = at {
             let passing = matches!(&envelope.event, StackEvent::Report { report }
                 if matches!(report.news, News::Began(_)));
-            deliver::stack_outbox(deps, &key, (at, decision.head), passing).await?;
+            let since = Since { owed, passing };
+            deliver::stack_outbox(deps, &key, (at, decision.head), &since).await?;
         }
         return Ok(decision.answer);
     }

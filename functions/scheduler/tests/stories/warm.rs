@@ -2,9 +2,11 @@
 use crate::invariants::Watch;
 use crate::scenarios::{self, Scenario};
 use crate::twice::documents;
-use crate::world::World;
+use crate::world::{Stage, World};
 use std::sync::Arc;
+use windlass_core::effect::{Effect, Entry};
 use windlass_core::event::Command;
+use windlass_core::keys;
 
 /// Two processes handle the messages in turns, each by what it remembers of its own last turn. What
 /// comes of it is what comes of one.
@@ -69,6 +71,34 @@ async fn what_is_remembered_gives_way_to_what_is_stored() {
     assert_eq!(world.head("net").await.outbox, []);
 }
 
+/// What hands out a job stays on the list until a worker is heard of: who hears of it, and remembers
+/// nothing, sends nothing again; and until then it is owed no more than a minute.
+#[tokio::test]
+async fn a_job_that_was_heard_of_is_not_sent_again() {
+    for heard in [true, false] {
+        let mut world = scenarios::ready().await;
+        let job = world.job("net").await;
+        let sends = |entry: &Entry| matches!(entry.effect, Effect::SendJob { .. });
+        assert!(world.head("net").await.outbox.iter().any(sends), "it is left on the list");
+        let asked = |world: &World| {
+            let spec = format!("docs.put {}", keys::job_spec(&job));
+            world.faults.trace().iter().filter(|made| made.name == spec).count()
+        };
+        let before = asked(&world);
+        world.deps.warm = Arc::default();
+        if heard {
+            world.work_until("w1", |stage| *stage == Stage::Running).await;
+            world.began("w1").await;
+            assert!(!world.head("net").await.outbox.iter().any(sends));
+        } else {
+            world.crew.clear();
+            world.pass_minutes(2).await;
+            assert_eq!(world.head("net").await.outbox, []);
+        }
+        assert_eq!(asked(&world) - before, usize::from(!heard), "{heard}");
+    }
+}
+
 /// One push of one stack, planned and applied, by one process: what it asks of the documents of the
 /// stack and the run. There are six events: queued, planning, planned, applying, applied, and the
 /// two of the repository.
@@ -84,9 +114,10 @@ async fn what_a_run_asks_of_its_documents() {
         trace[from..].iter().filter(|made| made.name.starts_with(call)).count()
     };
     for (call, times) in [
-        // Five commits, and a strike for each but the one report that nobody but readers of documents is told of.
-        ("docs.put stacks/", 9),
-        ("docs.get stacks/", 5),
+        // Five commits, and a strike for each but three: those that hand out a job, which look
+        // instead, and the one report that nobody but readers of documents is told of.
+        ("docs.put stacks/", 7),
+        ("docs.get stacks/", 7),
         ("docs.put runs/", 5),
         ("docs.get runs/", 2),
         ("docs.put summaries/", 5),

@@ -228,7 +228,11 @@ impl Turn<'_> {
             News::Began(step) => {
                 let job = (&report.job).into();
                 let began = Event::Began { job, worker: report.worker.clone(), step };
-                self.told(&report.job.run.clone(), &began)
+                let answer = self.told(&report.job.run.clone(), &began);
+                if matches!(answer, Answer::Done { .. }) {
+                    self.has_arrived(&report.job);
+                }
+                answer
             }
             News::Ended => match self.facts.results.get(&report.job) {
                 Some(result) => self.result(&result.clone()),

@@ -4,7 +4,7 @@ use super::head::{Answer, StackOutputs};
 use crate::audit::AuditEntry;
 use crate::effect::Effect;
 use crate::id::{Digest, EventId, derive};
-use crate::job::{Began, Delta, JobResult, Outputs, Phase, PlanRef, Verdict};
+use crate::job::{Began, Delta, JobId, JobResult, Outputs, Phase, PlanRef, Verdict};
 use crate::run::{Event, FailReason, Planned, RunType, State, gate};
 use std::collections::BTreeSet;
 
@@ -30,6 +30,7 @@ impl Turn<'_> {
             Verdict::Lost { cause } => Event::Lost { job, cause: cause.clone() },
             Verdict::Cancelled => Event::Withdrawn { job },
         };
+        self.has_arrived(&result.job);
         self.note_steps(result);
         self.note_facts(result);
         self.audit_loss(result);
@@ -37,6 +38,15 @@ impl Turn<'_> {
             self.publish_outputs(result);
         }
         self.told(&id, &event)
+    }
+
+    /// Somebody has the job, or had it: it is not to be sent any more, whoever sent it.
+    pub(super) fn has_arrived(&mut self, job: &JobId) {
+        self.head.outbox.retain(|entry| match &entry.effect {
+            Effect::SendJob { spec } => spec.id != *job,
+            Effect::SendPointer { job: sent, .. } => sent != job,
+            _ => true,
+        });
     }
 
     /// A stack that is freed because its worker is provably gone is freed by the rules, not by a
