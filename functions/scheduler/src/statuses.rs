@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use windlass_core::effect::{Effect, Entry};
 use windlass_core::event::{Intent, StackEnvelope, StackEvent};
-use windlass_core::id::{EffectId, EventId, StackId, derive};
+use windlass_core::id::{EffectId, EventId, RunId, StackId, derive};
 use windlass_core::keys;
 use windlass_core::run::Run;
 use windlass_core::stack::StackHead;
@@ -91,12 +91,14 @@ async fn post(deps: &Deps, stack: &StackId, status: &Status) -> Result<(), Fault
 }
 
 /// While this handler told `old`, another one took the entry off the list: it may have told
-/// something newer before us. The run's document knows, so the last word is the newest.
+/// something newer before us. The stack's head knows, or the document of a run that has ended, so the
+/// last word is the newest.
 pub(crate) async fn overtaken(deps: &Deps, stack: &StackId, old: &Status) -> Result<(), Fault> {
     let mut told = old.clone();
     for _ in 0..AGAIN_MAX {
-        let run = cas::load::<Run>(&*deps.docs, &keys::run(&told.run)).await?;
-        let Some(now) = run.and_then(|found| Status::of(&found.value)) else { return Ok(()) };
+        let Some(now) = now(deps, stack, &told.run).await?.as_ref().and_then(Status::of) else {
+            return Ok(());
+        };
         if now.version <= told.version || now.said.sha != told.said.sha {
             return Ok(());
         }
@@ -106,4 +108,14 @@ pub(crate) async fn overtaken(deps: &Deps, stack: &StackId, old: &Status) -> Res
         told = now;
     }
     Ok(())
+}
+
+/// The head first: a run that is not in it any more has left its end in its document.
+async fn now(deps: &Deps, stack: &StackId, id: &RunId) -> Result<Option<Run>, Fault> {
+    let head = cas::load::<StackHead>(&*deps.docs, &keys::head(stack)).await?;
+    if let Some(run) = head.as_ref().and_then(|head| head.value.known(id)) {
+        return Ok(Some(run.clone()));
+    }
+    let stored = cas::load::<Run>(&*deps.docs, &keys::run(id)).await?;
+    Ok(stored.map(|found| found.value))
 }

@@ -1,4 +1,5 @@
-//! Runs as they are now: the stored document, or what the stack's head already knows better.
+//! Runs as they are now. While one is open its stack's head holds it, and its document tells only how
+//! it began; when it has ended, its document tells the end.
 use super::list::{AT_ONCE, load_many, newest, ulid_time};
 use super::sight::Sight;
 use super::stacks::{head_of, space_of};
@@ -6,8 +7,8 @@ use super::{App, Error, is_run_id, view};
 use crate::auth::{Seen, Who};
 use crate::v1::{RunDetail, RunList};
 use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::access::{ROOT_SPACE, Role};
-use windlass_core::effect::Effect;
 use windlass_core::id::{RunId, StackId};
 use windlass_core::keys;
 use windlass_core::run::{Run, RunType};
@@ -70,22 +71,44 @@ pub(crate) async fn fresh(
     if run.state.terminal() && run.superseded_by.is_some() {
         return Ok((run.with(sight.blur((*run).clone())), None));
     }
-    let now = newer((*run).clone(), &head);
+    let now = as_known(app, (*run).clone(), Some(&head)).await?;
     Ok((run.with(sight.blur(now)), Some(head)))
 }
 
-/// A head tells of a run before its document does.
-pub(super) fn newer(run: Run, head: &StackHead) -> Run {
-    let id = run.id().clone();
-    let owed = head.outbox.iter().filter_map(|entry| match &entry.effect {
-        Effect::PutRun { run } if *run.id() == id => Some(&**run),
-        _ => None,
-    });
-    let known = owed.chain(head.run(&id)).max_by_key(|known| (known.version, known.head_revision));
-    match known {
-        Some(known) if known.head_revision >= run.head_revision => known.clone(),
-        _ => run,
+/// The run as the head tells of it. If the head tells nothing of a run that was open when its document
+/// was read, it has ended since, and the document is read again: it is written before a run leaves
+/// the head's list.
+async fn as_known(app: &App, run: Run, head: Option<&StackHead>) -> Result<Run, Fault> {
+    if let Some(known) = head.and_then(|head| told_by(head, &run)) {
+        return Ok(known);
     }
+    if run.state.terminal() {
+        return Ok(run);
+    }
+    let again = cas::load::<Run>(&*app.deps.docs, &keys::run(run.id())).await?;
+    Ok(again.map_or(run, |found| found.value))
+}
+
+/// What a head knows of a run, if that is not older than its document.
+fn told_by(head: &StackHead, run: &Run) -> Option<Run> {
+    head.known(run.id()).filter(|known| known.head_revision >= run.head_revision).cloned()
+}
+
+/// Each as it is now: of those that were open when their documents were read, the heads are asked.
+async fn all_as_known(app: &App, runs: Vec<Run>) -> Result<Vec<Run>, Fault> {
+    let open = runs.iter().filter(|run| !run.state.terminal()).map(|run| &run.stack);
+    let stacks: BTreeSet<&StackId> = open.collect();
+    let keys: Vec<String> = stacks.into_iter().map(keys::head).collect();
+    let found = load_many::<StackHead>(&*app.deps.docs, &keys).await?;
+    let found = found.into_iter().flatten().map(|found| found.value);
+    let heads: BTreeMap<StackId, StackHead> =
+        found.map(|head| (head.stack.clone(), head)).collect();
+    let mut known = Vec::with_capacity(runs.len());
+    for run in runs {
+        let head = heads.get(&run.stack).filter(|_| !run.state.terminal());
+        known.push(as_known(app, run, head).await?);
+    }
+    Ok(known)
 }
 
 pub(crate) async fn run_detail(app: &App, who: &Who, id: &str) -> Result<RunDetail, Error> {
@@ -115,14 +138,15 @@ pub(crate) async fn runs(app: &App, who: &Who, query: &RunQuery) -> Result<RunLi
     let last = ids.last().cloned();
     'pages: for ids in ids.chunks(limit.min(AT_ONCE)) {
         let keys: Vec<String> = ids.iter().map(keys::run).collect();
-        for found in load_many::<Run>(&*app.deps.docs, &keys).await? {
+        let found = load_many::<Run>(&*app.deps.docs, &keys).await?;
+        let found = found.into_iter().flatten().map(|found| found.value);
+        let found = found.filter(|run| sight.sees(&run.stack)).collect();
+        for run in all_as_known(app, found).await? {
             if runs.len() == limit {
                 next = runs.last().map(|run: &crate::v1::RunView| run.id.clone());
                 break 'pages;
             }
-            let Some(run) = found.map(|found| found.value) else { continue };
-            let wanted = sight.sees(&run.stack)
-                && query.state.as_deref().is_none_or(|s| run.state.name().as_str() == s)
+            let wanted = query.state.as_deref().is_none_or(|s| run.state.name().as_str() == s)
                 && query.kind.is_none_or(|kind| run.new.kind == kind);
             if wanted {
                 runs.push(view::run(&sight.blur(run)));
@@ -159,7 +183,8 @@ pub(super) async fn ids(
 pub(super) async fn load(app: &App, sight: &Sight, id: &RunId) -> Result<Option<Run>, Fault> {
     let found = cas::load::<Run>(&*app.deps.docs, &keys::run(id)).await?;
     let run = found.map(|found| found.value).filter(|run| sight.sees(&run.stack));
-    Ok(run.map(|run| sight.blur(run)))
+    let known = all_as_known(app, run.into_iter().collect()).await?;
+    Ok(known.into_iter().next().map(|run| sight.blur(run)))
 }
 
 /// The newest try of this line of runs.

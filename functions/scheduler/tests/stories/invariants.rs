@@ -23,14 +23,16 @@ use windlass_ports::{CommitStatus, Docs, Version};
 pub(crate) struct Watch {
     versions: BTreeMap<String, (Version, u64)>,
     pub(crate) heads: BTreeMap<StackId, StackHead>,
+    /// Runs as heads tell of them, or their documents.
     pub(crate) runs: BTreeMap<RunId, Run>,
+    documents: BTreeMap<RunId, Run>,
     pub(crate) rollouts: BTreeMap<EventId, Rollout>,
     pub(crate) repo: Option<RepoHead>,
     summaries: BTreeMap<StackId, Summary>,
     outputs: BTreeMap<StackId, StackOutputs>,
     instances: BTreeMap<String, Instance>,
     due: BTreeSet<(u64, String)>,
-    /// Run documents that changed since the last look.
+    /// Runs that changed since the last look.
     fresh: Vec<RunId>,
     started: usize,
     /// The newest push that each stack applied.
@@ -81,7 +83,7 @@ impl Watch {
         let parts: Vec<&str> = key.split('/').collect();
         let revision = match parts[..] {
             ["stacks", ..] => self.head(body),
-            ["runs", ..] => self.run(body),
+            ["runs", ..] => self.document(body),
             ["rollouts", ..] => {
                 let (revision, rollout) = decode::<Rollout>(body);
                 self.must(!self.rollouts.contains_key(&rollout.event), || {
@@ -123,18 +125,33 @@ impl Watch {
         let ids: BTreeSet<_> = head.outbox.iter().map(|entry| &entry.id).collect();
         let distinct = ids.len() == head.outbox.len();
         self.must(distinct, || format!("two effects of {} have one id", head.stack));
+        for run in head.open() {
+            self.run(run.clone());
+        }
         revision
     }
 
-    fn run(&mut self, body: &[u8]) -> u64 {
+    fn document(&mut self, body: &[u8]) -> u64 {
         let (revision, run) = decode::<Run>(body);
-        let before = self.runs.insert(run.id().clone(), run.clone());
-        let id = run.id();
+        let before = self.documents.insert(run.id().clone(), run.clone());
+        let rises = before.is_none_or(|before| before.head_revision < run.head_revision);
+        self.must(rises, || format!("8: the document of {} goes back", run.id()));
+        self.run(run);
+        revision
+    }
+
+    fn run(&mut self, run: Run) {
+        let id = run.id().clone();
+        let stands = |run: &Run| (run.head_revision, run.version);
+        let before = self.runs.get(&id).cloned();
+        // A document of what a head told long ago may come late.
+        if before.as_ref().is_some_and(|before| stands(before) >= stands(&run)) {
+            return;
+        }
+        self.runs.insert(id.clone(), run.clone());
         if let Some(before) = before {
             let kept = run.history.starts_with(&before.history);
             self.must(kept, || format!("8: the history of {id} was rewritten"));
-            let rises = before.head_revision < run.head_revision;
-            self.must(rises, || format!("8: the document of {id} goes back"));
             let final_ = !before.state.terminal() || before.state == run.state;
             self.must(final_, || format!("8: {id} was {} and moves on", before.state.name()));
         }
@@ -142,8 +159,7 @@ impl Watch {
         for (from, to) in pairs.filter(|(from, to)| !follows(*from, *to)).collect::<Vec<_>>() {
             self.must(false, || format!("8: {id} went from {from} to {to}"));
         }
-        self.fresh.push(id.clone());
-        revision
+        self.fresh.push(id);
     }
 
     fn instance(&mut self, id: &str, body: &[u8]) -> u64 {
@@ -280,9 +296,13 @@ impl Watch {
                 if !waits {
                     broken.push(format!("4: {} of {stack} stays {name}", run.id()));
                 }
-                if self.runs.get(run.id()).is_none_or(|stored| !shows(stored, run)) {
-                    broken.push(format!("9: the document of {} differs", run.id()));
+                if !self.documents.contains_key(run.id()) {
+                    broken.push(format!("9: {} has no document", run.id()));
                 }
+            }
+            let ended = self.documents.values().filter(|run| run.stack == *stack);
+            for run in ended.filter(|run| !run.state.terminal() && head.run(run.id()).is_none()) {
+                broken.push(format!("9: the end of {} is not in its document", run.id()));
             }
             if !head.outbox.is_empty() {
                 broken.push(format!("4: {stack} still owes {:?}", head.outbox));
@@ -417,15 +437,6 @@ fn follows(from: StateName, to: StateName) -> bool {
             N::Finished | N::Failed | N::Canceled => false,
             N::Discarded | N::Stopped | N::Skipped => false,
         }
-}
-
-/// A document shows its run, but for what only the actor needs while it goes on: when a pointer
-/// was last sent, and which of several parents were heard so far.
-fn shows(stored: &Run, run: &Run) -> bool {
-    let mut same = stored.clone();
-    (same.head_revision, same.pointer_at) = (run.head_revision, run.pointer_at);
-    same.new.waits.clone_from(&run.new.waits);
-    same == *run
 }
 
 /// It ran to its end, or it was not needed: what it stands for is as the dependent expects it.

@@ -138,8 +138,7 @@ impl Turn<'_> {
         let Some(run) = self.head.run_mut(id) else { return self.not_open(id) };
         run.prioritized = on;
         self.changed = true;
-        let mut copy = run.clone();
-        self.project(&mut copy);
+        let copy = run.clone();
         // A job that waits already gets a second pointer, in the right queue; the claim sees to it
         // that only one of them is taken.
         let waiting = copy.state.job().is_some() && copy.state.held().is_none();

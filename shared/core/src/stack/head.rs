@@ -177,6 +177,12 @@ impl StackHead {
         let all = self.active.iter_mut().chain(&mut self.queue).chain(&mut self.proposed);
         all.into_iter().find(|run| run.id() == id)
     }
+    /// The newest that this head tells of a run: of an open one, or of one whose document is owed.
+    #[must_use]
+    pub fn known(&self, id: &RunId) -> Option<&Run> {
+        let told = self.run(id).into_iter().chain(self.owed_run(id));
+        told.max_by_key(|run| (run.version, run.head_revision))
+    }
     /// A run's document that is not known to be stored yet.
     #[must_use]
     pub(crate) fn owed_run(&self, id: &RunId) -> Option<&Run> {

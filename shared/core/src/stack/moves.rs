@@ -75,7 +75,7 @@ impl Turn<'_> {
             self.end(run);
             return;
         }
-        self.project(&mut run);
+        self.show(&mut run);
         if self.is_administrative() && run.state.name().waits_for_person() {
             self.settle_definitions(&run);
         }
@@ -184,6 +184,18 @@ impl Turn<'_> {
             delta: run.delta,
             commit: run.new.commit.clone(),
         });
+    }
+
+    /// An open run is read from this head, so its steps write no document: the first one says that it
+    /// exists and whose it is, the last one how it ended. (An administrative run's repository reads it
+    /// while it waits.)
+    fn show(&mut self, run: &mut Run) {
+        if self.is_administrative() || self.head.owed_run(run.id()).is_some() {
+            self.project(run);
+        } else {
+            run.head_revision = self.head.revision;
+            self.tell(run);
+        }
     }
 
     /// Owes the run's document; an older one that was not delivered yet is of no use any more.

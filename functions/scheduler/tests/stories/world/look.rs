@@ -26,8 +26,10 @@ impl World {
         self.head(stack).await.answer_to(event).cloned()
     }
 
+    /// As its stack's head tells of it, while it does.
     pub(crate) async fn run(&self, id: &RunId) -> Run {
-        self.load(&keys::run(id)).await.expect("a run's document")
+        let stored: Run = self.load(&keys::run(id)).await.expect("a run's document");
+        self.head(&stored.stack.0).await.run(id).cloned().unwrap_or(stored)
     }
 
     pub(crate) async fn claim_of(&self, job: &JobId) -> Option<Claim> {
