@@ -184,6 +184,51 @@ mod tests {
         assert_eq!((never.step_up_max, never.step_down_max), (0, 0));
     }
 
+    /// What Spacelift's module sets, by release, and what its users may have it set: from v7.0 on
+    /// `env_vars` and `secret_env_var_arns` reach workers and functions alike. What is not known here is
+    /// another's, and stops nothing.
+    /// <https://github.com/spacelift-io/terraform-aws-spacelift-workerpool-on-ec2/tree/main/docs/upgrade>
+    #[test]
+    fn every_release_of_spacelifts_module_is_understood() {
+        let ca = "arn:aws:secretsmanager:eu-central-1:1234:secret:sp5ft-01jpool-unified-secret-x";
+        let steps = [(MAX_CREATE, "1"), (MAX_KILL, "1")];
+        let token = "arn:aws:secretsmanager:eu-central-1:1234:secret:pool-env-SPACELIFT_TOKEN-x";
+        let bundle = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t";
+        #[rustfmt::skip]
+        let table: [(&str, &[(&str, &str)]); 6] = [
+            ("before a delay was", &[]),
+            ("autoscaler_extra_env, before v7.0", &[
+                ("LOG_LEVEL", "info"), (UTILISATION, "90"), (IDLE_TIME, "true"),
+            ]),
+            ("autoscaling_configuration.ca_bundle, before v7.1", &[("SPACELIFT_CA_BUNDLE", bundle)]),
+            ("env_vars and secret_env_var_arns, from v7.0", &[
+                ("LOG_LEVEL", "info"), ("SPACELIFT_TOKEN_SECRET_ARN", token), (DELAY, "5"),
+            ]),
+            ("ca_bundle, from v7.1", &[("SPACELIFT_CA_BUNDLE_SECRET_ARN", ca), (DELAY, "5")]),
+            ("all that v9.0 has for workers and the other function too", &[
+                ("SPACELIFT_CA_BUNDLE_SECRET_ARN", ca), ("SPACELIFT_CA_BUNDLE", bundle),
+                ("SPACELIFT_WORKER_COMMS_PROTOCOL", "poll"),
+                ("SPACELIFT_WORKER_COMMS_URL", "https://app.spacelift.io"),
+                ("SPACELIFT_POOL_PRIVATE_KEY_SECRET_ARN", token), ("LIFECYCLE_HOOK_TIMEOUT", "300"),
+                ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1234/sp5ft"),
+            ]),
+        ];
+        for (release, more) in table {
+            let config = read(&GUEST, &[&steps, more].concat());
+            let config = config.unwrap_or_else(|why| panic!("{release}: {why}"));
+            assert!(config.fleet.is_guest(), "{release}");
+            assert_eq!(
+                (config.policy.step_up_max, config.policy.step_down_max),
+                (1, 1),
+                "{release}"
+            );
+        }
+        // The same way leads to settings that only ours has.
+        let warm = (POLICY, r#"{"warm":{"always":2}}"#);
+        let policy = read(&GUEST, &[&steps[..], &[warm]].concat()).unwrap().policy;
+        assert_eq!(policy.warm, windlass_core::fleet::Warm::Always(2));
+    }
+
     #[test]
     fn ours_are_ours() {
         assert_eq!(read(&FULL, &[]).unwrap().policy, Policy::default());

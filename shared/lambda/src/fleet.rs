@@ -66,8 +66,9 @@ pub struct SpaceliftAccess {
 /// Authorities to trust besides the usual.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaBundle {
-    Pem(String),
-    /// The ARN of the secret that holds it.
+    /// PEM, or that in Base64.
+    Text(String),
+    /// The ARN of the secret that holds the same.
     Secret(String),
 }
 
@@ -142,23 +143,15 @@ fn spacelift(vars: &mut Vars<'_>, wanted: bool) -> SpaceliftAccess {
     if key_secret.as_ref().is_some_and(|name| name.contains(char::is_whitespace)) {
         vars.problem(format!("{KEY_SECRET} is not the name of a parameter or secret"));
     }
+    // Spacelift's own takes the secret if both are set.
     let ca = match (vars.optional(CA_BUNDLE), vars.optional(CA_BUNDLE_SECRET)) {
         (None, None) => None,
-        (Some(pem), None) => {
-            if !pem.contains("-----BEGIN CERTIFICATE-----") {
-                vars.problem(format!("{CA_BUNDLE} holds no certificate (PEM)"));
-            }
-            Some(CaBundle::Pem(pem))
-        }
-        (None, Some(arn)) => {
+        (Some(bundle), None) => Some(CaBundle::Text(bundle)),
+        (_, Some(arn)) => {
             if !(arn.starts_with("arn:") && arn.contains(":secretsmanager:")) {
                 vars.problem(format!("{CA_BUNDLE_SECRET} is not the ARN of a secret"));
             }
             Some(CaBundle::Secret(arn))
-        }
-        (Some(_), Some(_)) => {
-            vars.problem(format!("set {CA_BUNDLE} or {CA_BUNDLE_SECRET}, not both"));
-            None
         }
     };
     SpaceliftAccess {
@@ -214,6 +207,26 @@ mod tests {
     }
 
     #[test]
+    fn authorities_are_told_in_either_way_and_the_secret_goes_first() {
+        let arn = "arn:aws:secretsmanager:eu-central-1:1234:secret:pool-unified-secret-AbCdEf";
+        let secret = || Some(CaBundle::Secret(arn.to_owned()));
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+        let text = |text: &str| Some(CaBundle::Text(text.to_owned()));
+        for (bundle, named, expect) in [
+            ("", "", None),
+            (pem, "", text(pem)),
+            ("LS0tLS1CRUdJTg==", "", text("LS0tLS1CRUdJTg==")),
+            ("", arn, secret()),
+            (pem, arn, secret()),
+        ] {
+            let set = [(CA_BUNDLE, bundle), (CA_BUNDLE_SECRET, named)];
+            let fleet = read(&[&SPACELIFT[..], &set].concat()).unwrap();
+            let Workers::Spacelift(access) = fleet.workers else { panic!("whose workers?") };
+            assert_eq!(access.ca, expect, "{set:?}");
+        }
+    }
+
+    #[test]
     fn contradictions_come_in_one_message() {
         type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
         let cases: [Case<'_>; 6] = [
@@ -227,7 +240,7 @@ mod tests {
             (&[("WINDLASS_BUCKET", "b"), (POOL, "p"), (WORKER_POOL, "q")], &["different pools"]),
             (
                 &[(WORKER_POOL, "q"), (CA_BUNDLE, "s3cret"), (CA_BUNDLE_SECRET, "arn:x")],
-                &["not both"],
+                &["SECRET_ARN is not the ARN of a secret"],
             ),
         ];
         for (set, says) in cases {

@@ -64,7 +64,7 @@ async fn spacelift(aws: &Aws, fleet: &Fleet, access: &SpaceliftAccess) -> Result
     let manager = Arc::new(ManagerSecrets::new(aws));
     let ca_bundle = match &access.ca {
         None => None,
-        Some(CaBundle::Pem(pem)) => Some(pem.clone()),
+        Some(CaBundle::Text(bundle)) => Some(bundle.clone()),
         Some(CaBundle::Secret(arn)) => {
             let found = manager.get(arn).await?;
             Some(found.ok_or_else(|| Fault::retryable(format!("no secret is stored as {arn}")))?)

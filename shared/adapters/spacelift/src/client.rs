@@ -2,6 +2,8 @@
 use crate::quiet::Quiet;
 use crate::tokens::Tokens;
 use crate::{Config, variable};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Certificate, Response, StatusCode, redirect};
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use windlass_ports::{Fault, Secrets};
 
 const AGENT: &str = concat!("windlass/", env!("CARGO_PKG_VERSION"));
+const PEM: &str = "-----BEGIN";
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A pool of some 20,000 workers.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -217,15 +220,23 @@ fn unreachable(what: &str, error: reqwest::Error) -> Fault {
     Fault::retryable_from(text, error)
 }
 
-fn certificates(pem: &str) -> Result<Vec<Certificate>, Fault> {
-    // What went through an environment variable has its line ends as two characters.
-    let pem = pem.replace("\\n", "\n");
-    let found = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| bad_bundle(Some(e)))?;
+/// In PEM form, or that in Base64, as Spacelift's module has it in a variable and in its secret.
+fn certificates(bundle: &str) -> Result<Vec<Certificate>, Fault> {
+    let pem = match bundle.contains(PEM) {
+        // What went through an environment variable has its line ends as two characters.
+        true => bundle.replace("\\n", "\n").into_bytes(),
+        false => {
+            let folded: String = bundle.split_whitespace().collect();
+            STANDARD.decode(folded).map_err(|_| bad_bundle(None))?
+        }
+    };
+    let found = Certificate::from_pem_bundle(&pem).map_err(|e| bad_bundle(Some(e)))?;
     if found.is_empty() { Err(bad_bundle(None)) } else { Ok(found) }
 }
 
 fn bad_bundle(error: Option<reqwest::Error>) -> Fault {
-    let text = format!("{} holds no certificates in PEM form", variable::CA_BUNDLE);
+    let name = variable::CA_BUNDLE;
+    let text = format!("{name} holds no certificates in PEM form, nor that in Base64");
     match error {
         Some(error) => Fault::poison_from(text, error),
         None => Fault::poison(text),

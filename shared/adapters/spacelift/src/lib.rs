@@ -57,7 +57,7 @@ pub struct Config {
     pub worker_pool: String,
     /// The Auto Scaling group's name. A worker that names another as its `asg_id` is set up wrongly.
     pub group: String,
-    /// Certificates (PEM) of authorities to trust besides the system's.
+    /// Certificates of authorities to trust besides the system's: PEM, or that in Base64.
     pub ca_bundle: Option<String>,
     /// From connecting to the answer's last byte.
     pub answer_max: Duration,

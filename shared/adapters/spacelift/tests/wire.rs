@@ -3,6 +3,8 @@
 mod common;
 
 use adapter_spacelift::{Config, Spacelift};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Bench, NOW, Rotating, config, on, victim};
 use spacelift_server::{Failure, KEY_SECRET, Options, SpaceliftServer};
 use std::io::{Read as _, Write as _};
@@ -199,7 +201,12 @@ async fn a_private_authority() {
     let other = other.authority().unwrap().to_owned();
     let flat = authority.replace('\n', "\\n");
     let with = |pem: Option<String>| Config { ca_bundle: pem, ..config(server.url()) };
-    for good in [authority.clone(), flat, format!("{other}\n{authority}")] {
+    let coded = STANDARD.encode(&authority);
+    let folded = coded.as_bytes().chunks(76).collect::<Vec<_>>().join(&b'\n');
+    let folded = String::from_utf8(folded).unwrap();
+    let both = format!("{other}\n{authority}");
+    let coded_both = STANDARD.encode(format!("# ours\n{both}"));
+    for good in [authority.clone(), flat, both, coded, folded, coded_both] {
         let spacelift = Spacelift::new(with(Some(good))).unwrap();
         spacelift.look(NOW).await.expect("trusted");
     }
@@ -208,7 +215,8 @@ async fn a_private_authority() {
         assert!(fault.chain().contains("SPACELIFT_CA_BUNDLE"), "{}", fault.chain());
     }
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
-    for none in ["not a certificate", broken] {
+    let coded = STANDARD.encode("not a certificate");
+    for none in ["not a certificate", broken, &coded] {
         let fault = Spacelift::new(with(Some(none.to_owned()))).expect_err("no certificate");
         assert!(!fault.is_retryable(), "{fault}");
         assert!(fault.to_string().contains("SPACELIFT_CA_BUNDLE"), "{fault}");
