@@ -62,14 +62,14 @@ fn burst(release: Release) {
 }
 
 /// Every step of a removal, and its order. The second machine of a process is ended without asking
-/// again whether it may be detached.
+/// again whether its group may end it.
 #[test]
 fn a_worker_is_drained_and_looked_at_again_before_its_machine_is_ended() {
-    let detached: [&[&str]; 2] = [&["DetachInstances", "TerminateInstances"]; 2];
-    let whole: [&[&str]; 2] = [
-        &["DetachInstances", "TerminateInstanceInAutoScalingGroup"],
-        &["TerminateInstanceInAutoScalingGroup"],
+    let detached: [&[&str]; 2] = [
+        &["TerminateInstanceInAutoScalingGroup", "DetachInstances", "TerminateInstances"],
+        &["DetachInstances", "TerminateInstances"],
     ];
+    let whole: [&[&str]; 2] = [&["TerminateInstanceInAutoScalingGroup"]; 2];
     for (release, ends) in [(Release::Before8, detached), (Release::From8, whole)] {
         let settings = Settings { release, max_kill: 1, ..Settings::default() };
         let site = Site::with_machines(2, settings);

@@ -1,15 +1,14 @@
 //! The port over the group's calls.
 use crate::PoolTag;
+use crate::ending::Learnt;
 use crate::place::GROUP_TAG;
-use crate::words::{DETACH, END, PROTECT, RESIZE, is_elsewhere};
+use crate::words::{PROTECT, RESIZE, is_elsewhere};
 use adapter_aws::{Aws, Failure};
 use adapter_ec2::{Ec2, State};
 use async_trait::async_trait;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState};
-use aws_smithy_types::retry::RetryConfig;
 use std::slice::from_ref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use windlass_core::id::InstanceId;
 use windlass_ports::Fault;
 use windlass_ports::fleet::{Ended, Fleet, Machines, Way};
@@ -25,9 +24,7 @@ pub struct Asg {
     pub(crate) name: String,
     pub(crate) tag: PoolTag,
     pub(crate) is_guest: bool,
-    /// A guest's role lets no machine be detached, as was seen: it is one of Spacelift's module from
-    /// v8.0 on, which lets it be ended in its group.
-    ends_whole: AtomicBool,
+    pub(crate) learnt: Learnt,
 }
 
 impl Asg {
@@ -35,14 +32,13 @@ impl Asg {
     #[must_use]
     pub fn new(aws: &Aws, group: &str, tag: PoolTag) -> Self {
         let client = Client::new(&aws.config_for("AUTO_SCALING"));
-        let (ec2, name, ends_whole) = (Ec2::new(aws), group.to_owned(), AtomicBool::new(false));
-        Self { client, ec2, name, tag, is_guest: false, ends_whole }
+        let (ec2, name, learnt) = (Ec2::new(aws), group.to_owned(), Learnt::default());
+        Self { client, ec2, name, tag, is_guest: false, learnt }
     }
 
-    /// The same within the role that Spacelift's own autoscaler asks for: it protects no machine, and
-    /// does not know of launches that failed. It ends a machine by `DetachInstances` and
-    /// `TerminateInstances`; where it may not detach, as from v8.0 of Spacelift's module on, by
-    /// `TerminateInstanceInAutoScalingGroup`.
+    /// The same within the role that Spacelift's own autoscaler has: it protects no machine, and does
+    /// not know of launches that failed. It ends a machine by the one call that the full form makes;
+    /// where it may not, as before v8.0 of Spacelift's module, it detaches and terminates.
     /// <https://github.com/spacelift-io/terraform-aws-spacelift-workerpool-on-ec2/blob/main/docs/upgrade/v7.x-to-v8.0.md>
     #[must_use]
     pub fn guest(aws: &Aws, group: &str, tag: PoolTag) -> Self {
@@ -55,51 +51,13 @@ impl Asg {
         match listed(&self.describe().await?, id) {
             None => self.end_unlisted(id).await,
             Some(state) if is_leaving(&state) => Ok(Ended::Going),
-            Some(_) if self.is_guest && !self.ends_whole.load(Ordering::Relaxed) => {
-                self.detach(id, decrement).await
-            }
-            Some(_) => self.end_whole(id, decrement).await,
-        }
-    }
-
-    async fn end_whole(&self, id: &InstanceId, decrement: bool) -> Result<Ended, Fault> {
-        let once = aws_sdk_autoscaling::Config::builder().retry_config(RetryConfig::disabled());
-        let request = self
-            .client
-            .terminate_instance_in_auto_scaling_group()
-            .instance_id(id.as_str())
-            .should_decrement_desired_capacity(decrement);
-        let sent = request.customize().config_override(once).send().await.map_err(Failure::of);
-        match sent {
-            Ok(_) => Ok(Ended::Going),
-            Err(failure) if is_elsewhere(&failure) => Ok(Ended::Gone),
-            Err(failure) => Err(failure.fault_of(END, &format!("can't end {id}"))),
-        }
-    }
-
-    async fn detach(&self, id: &InstanceId, decrement: bool) -> Result<Ended, Fault> {
-        let once = aws_sdk_autoscaling::Config::builder().retry_config(RetryConfig::disabled());
-        let request = self
-            .client
-            .detach_instances()
-            .auto_scaling_group_name(&self.name)
-            .instance_ids(id.as_str())
-            .should_decrement_desired_capacity(decrement);
-        let sent = request.customize().config_override(once).send().await.map_err(Failure::of);
-        match sent {
-            Ok(_) => self.terminate(id).await,
-            Err(failure) if is_elsewhere(&failure) => self.end_unlisted(id).await,
-            Err(failure) if failure.is_denied() => {
-                self.ends_whole.store(true, Ordering::Relaxed);
-                self.end_whole(id, decrement).await
-            }
-            Err(failure) => Err(failure.fault_of(DETACH, &format!("can't detach {id}"))),
+            Some(_) => self.end_listed(id, decrement).await,
         }
     }
 
     /// An earlier call of a guest may have detached it and no more: then it still runs, has the
     /// pool's tag, and is in no group. Whatever else is not in the group is not ours.
-    async fn end_unlisted(&self, id: &InstanceId) -> Result<Ended, Fault> {
+    pub(crate) async fn end_unlisted(&self, id: &InstanceId) -> Result<Ended, Fault> {
         if !self.is_guest {
             return Ok(Ended::Gone);
         }
@@ -110,10 +68,6 @@ impl Asg {
                 && machine.state != State::Terminated
         });
         if left { self.terminate(id).await } else { Ok(Ended::Gone) }
-    }
-
-    async fn terminate(&self, id: &InstanceId) -> Result<Ended, Fault> {
-        Ok(if self.ec2.terminate(id).await? { Ended::Going } else { Ended::Gone })
     }
 
     async fn protect_some(&self, ids: &[InstanceId], protected: bool) -> Result<(), Failure> {

@@ -2,11 +2,12 @@
 //!
 //! - [`Asg`]: the group, in two forms. The full one ends a machine by one call of the group
 //!   (`TerminateInstanceInAutoScalingGroup`), which its hooks see, and protects machines. The
-//!   guest's keeps to what Spacelift's own autoscaler may do: it describes, sets the size, detaches
-//!   and terminates, and calls nothing else.
+//!   guest's keeps to what Spacelift's own autoscaler may do: it describes, sets the size, and ends
+//!   machines by that call or, where the role does not have it, by detaching and terminating them.
 //! - [`AsgHooks`]: one hook on termination.
 //!
 //! A machine's launch time and the machines outside of the group come from EC2.
+mod ending;
 mod failures;
 mod group;
 mod hooks;

@@ -54,9 +54,15 @@ impl Asg {
     }
 
     fn unlisted(&self, machine: &Machine) -> Option<SeenInstance> {
+        let mut place = outside(machine, &self.name)?;
+        if place == Place::Outside && self.learnt.leaves_outside() {
+            let instance = &machine.id;
+            tracing::warn!(%instance, "it runs in no group, and the role may not end it: do it by hand");
+            place = Place::Standby;
+        }
         Some(SeenInstance {
             id: machine.id.clone(),
-            place: outside(machine, &self.name)?,
+            place,
             launched_at: machine.launched_at,
             template: 0,
             protected: false,

@@ -86,6 +86,91 @@ async fn ends() {
     }
 }
 
+fn actions(stub: &Stub) -> Vec<String> {
+    let action = |request: &String| {
+        let (_, from) = request.split_once("Action=").unwrap_or_default();
+        from.split('&').next().unwrap_or_default().to_owned()
+    };
+    stub.requests().iter().map(action).collect()
+}
+
+/// Rule: only a refusal, which is sure, makes a guest try the other call. It keeps the call that was
+/// not refused, and nothing if both were.
+#[tokio::test]
+async fn a_guest_ends_by_the_call_that_its_role_has() {
+    const WHOLE: &str = "TerminateInstanceInAutoScalingGroup";
+    const DETACH: &str = "DetachInstances";
+    const LOOK: &str = "DescribeAutoScalingGroups";
+    let denied = || error(403, "AccessDenied", "User: x is not authorized");
+    let throttled = || error(400, "Throttling", "Rate exceeded");
+    let serves = || group("InService");
+    let (taken, detached) = (|| done(WHOLE, ""), || done(DETACH, ""));
+    let ending = || Answer::Status(200, "<TerminateInstancesResponse/>".to_owned());
+    let ec2 = "TerminateInstances";
+    for (answers, heard, asked) in [
+        (
+            vec![serves(), taken(), serves(), taken()],
+            ["Going", "Going"],
+            vec![LOOK, WHOLE, LOOK, WHOLE],
+        ),
+        // A role from before v8.0: asked once in the life of a process.
+        (
+            vec![serves(), denied(), detached(), ending(), serves(), detached(), ending()],
+            ["Going", "Going"],
+            vec![LOOK, WHOLE, DETACH, ec2, LOOK, DETACH, ec2],
+        ),
+        // Neither, as yet: the next try begins anew.
+        (
+            vec![serves(), denied(), denied(), serves(), taken()],
+            ["again", "Going"],
+            vec![LOOK, WHOLE, DETACH, LOOK, WHOLE],
+        ),
+        // The role was changed under a process that had learnt: it learns again.
+        (
+            vec![serves(), denied(), detached(), ending(), serves(), denied(), taken()],
+            ["Going", "Going"],
+            vec![LOOK, WHOLE, DETACH, ec2, LOOK, DETACH, WHOLE],
+        ),
+        // What may have happened is not done in another way too.
+        (
+            vec![serves(), Answer::Cut, serves(), taken()],
+            ["again", "Going"],
+            vec![LOOK, WHOLE, LOOK, WHOLE],
+        ),
+        (
+            vec![serves(), throttled(), serves(), taken()],
+            ["again", "Going"],
+            vec![LOOK, WHOLE, LOOK, WHOLE],
+        ),
+        (
+            vec![serves(), denied(), Answer::Cut, group("Detaching"), throttled()],
+            ["again", "again"],
+            vec![LOOK, WHOLE, DETACH, LOOK, DETACH],
+        ),
+        (vec![group("Terminating:Wait")], ["Going", "Going"], vec![LOOK, LOOK]),
+    ] {
+        let case = format!("{answers:?}");
+        let stub = Stub::answering(answers).await;
+        let asg = Asg::guest(&stub.aws, "workers", tag());
+        for heard in heard {
+            let heard_now = told(asg.end(&ID.into(), Way::InGroup { decrement: true }).await);
+            assert_eq!(heard_now, heard, "{case}");
+        }
+        assert_eq!(actions(&stub), asked, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_may_end_nothing_names_what_it_wants() {
+    let denied = || error(403, "AccessDenied", "User: x is not authorized");
+    let stub = Stub::answering(vec![group("InService"), denied()]).await;
+    let asg = Asg::guest(&stub.aws, "workers", tag());
+    let fault = asg.end(&ID.into(), Way::InGroup { decrement: true }).await.unwrap_err();
+    let expected = "can't end i-0123456789abcdef1: the role needs the permission \
+                    autoscaling:TerminateInstanceInAutoScalingGroup";
+    assert!(fault.chain().starts_with(expected), "{}", fault.chain());
+}
+
 #[tokio::test]
 async fn sizes_and_hooks() {
     let no_wait = || error(400, "ValidationError", "No active Lifecycle Action found with token");

@@ -2,10 +2,14 @@
 mod ground;
 
 use ground::{FULL, GUEST, GUEST_8, Ground, GroupTime, Role};
+use std::slice::from_ref;
 use std::sync::Arc;
 use windlass_core::fleet::{Place, SeenInstance};
+use windlass_core::id::InstanceId;
 use windlass_ports::contract::fleet::{self as rows, Herd, Provider as _};
 use windlass_ports::fleet::{Ended, Way};
+
+const WHOLE: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
 
 fn herd(role: Role) -> (Herd, Arc<emulator::Emulator>) {
     let ground = Ground::new(role);
@@ -21,35 +25,69 @@ async fn group_and_hook() {
 }
 
 /// A guest protects nothing and has no hook; every other promise is the same, and its role is enough.
+/// Before v8.0 of Spacelift's module it is asked once by each of these whether it may end a machine in
+/// its group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_of_a_guest() {
     let (herd, server) = herd(GUEST);
     of_a_guest(&herd).await;
     rows::knows_nothing_of_others(&herd).await;
     rows::ends_what_no_group_knows(&herd).await;
-    assert_eq!(outside(&server, GUEST), Vec::<String>::new());
+    let denied = outside(&server, GUEST);
+    assert!(denied.iter().all(|action| action == WHOLE), "{denied:?}");
+    let ground = ends_three(GUEST).await;
+    assert_eq!(outside(&ground.server, GUEST), [WHOLE]);
 }
 
-/// The role of newer releases of Spacelift's module: it is asked once whether it may detach.
+/// From then on the role is enough for all that is in the group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_of_a_guest_that_detaches_nothing() {
     let (herd, server) = herd(GUEST_8);
     of_a_guest(&herd).await;
-    let denied = outside(&server, GUEST_8);
-    assert!(denied.iter().all(|action| action == "autoscaling:DetachInstances"), "{denied:?}");
-    server.forget_calls().unwrap();
-    let ground = Ground::new(GUEST_8);
-    let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 3, hook_ms: None }).await;
-    for machine in stand.fleet.look(&[]).await.unwrap().instances {
-        let way = Way::InGroup { decrement: true };
-        assert_eq!(stand.fleet.end(&machine.id, way).await.unwrap(), Ended::Going);
+    assert_eq!(outside(&server, GUEST_8), Vec::<String>::new());
+    let ground = ends_three(GUEST_8).await;
+    assert_eq!(outside(&ground.server, GUEST_8), Vec::<String>::new());
+}
+
+/// What an older release left outside of the group, that role can't end. Asked once it is passed over,
+/// and takes no other's place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_leaves_alone_what_it_may_not_end() {
+    for (role, place) in [(GUEST, Place::Outside), (GUEST_8, Place::Standby)] {
+        let ground = Ground::new(role);
+        let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None }).await;
+        let machine = stand.fleet.look(&[]).await.unwrap().instances.remove(0).id;
+        ground.detach(&stand.name, &machine);
+        assert_eq!(seen(&stand, &machine).await, Some(Place::Outside));
+        let ended = stand.fleet.end(&"i-0fffffffffffffff0".into(), Way::Outside).await;
+        assert_eq!(seen(&stand, &machine).await, Some(place));
+        if role == GUEST_8 {
+            let fault = ended.unwrap_err();
+            assert!(
+                fault.chain().contains("needs the permission ec2:TerminateInstances"),
+                "{fault}"
+            );
+        }
     }
-    assert_eq!(outside(&ground.server, GUEST_8), ["autoscaling:DetachInstances"]);
-    let seen = stand.fleet.look(&[]).await.unwrap();
-    assert_eq!((seen.group.desired, seen.instances.len()), (0, 0));
-    // What an older release left outside of the group, that role can't end.
-    let fault = stand.fleet.end(&"i-0fffffffffffffff0".into(), Way::Outside).await.unwrap_err();
-    assert!(fault.chain().contains("needs the permission ec2:TerminateInstances"), "{fault}");
+}
+
+async fn seen(stand: &rows::Stand, machine: &InstanceId) -> Option<Place> {
+    let seen = stand.fleet.look(from_ref(machine)).await.expect("the group");
+    seen.instances.into_iter().find(|m| m.id == *machine).map(|m| m.place)
+}
+
+/// One process ends all machines of a group, one after the other.
+async fn ends_three(role: Role) -> Ground {
+    let ground = Ground::new(role);
+    let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 3, hook_ms: None }).await;
+    for machine in stand.fleet.look(&[]).await.expect("the group").instances {
+        let way = Way::InGroup { decrement: true };
+        assert_eq!(stand.fleet.end(&machine.id, way).await.expect("the group"), Ended::Going);
+    }
+    let seen = stand.fleet.look(&[]).await.expect("the group");
+    let left = seen.instances.iter().filter(|m| m.place != Place::Terminated).count();
+    assert_eq!((seen.group.desired, left), (0, 0));
+    ground
 }
 
 async fn of_a_guest(herd: &Herd) {
@@ -106,15 +144,7 @@ async fn a_guest_ends_what_it_detached() {
     let stand = ground.group(rows::Spec { min: 0, max: 9, desired: 2, hook_ms: None }).await;
     let other = ground.group(rows::Spec { min: 0, max: 9, desired: 1, hook_ms: None }).await;
     let machine = stand.fleet.look(&[]).await.unwrap().instances.remove(0).id;
-    ground.call(
-        "autoscaling",
-        &[
-            ("Action", "DetachInstances"),
-            ("AutoScalingGroupName", &stand.name),
-            ("InstanceIds.member.1", machine.as_str()),
-            ("ShouldDecrementDesiredCapacity", "true"),
-        ],
-    );
+    ground.detach(&stand.name, &machine);
     let foreign = other.fleet.look(&[]).await.unwrap().instances.remove(0).id;
     let way = Way::InGroup { decrement: true };
     assert_eq!(stand.fleet.end(&machine, way).await.unwrap(), Ended::Going);

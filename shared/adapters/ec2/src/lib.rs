@@ -23,7 +23,8 @@ const PAGES_MAX: usize = 100;
 const UNKNOWN: [&str; 1] = ["InvalidInstanceID.NotFound"];
 
 const DESCRIBE: &str = "ec2:DescribeInstances";
-const TERMINATE: &str = "ec2:TerminateInstances";
+/// The permission that [`Ec2::terminate`] needs.
+pub const TERMINATE: &str = "ec2:TerminateInstances";
 
 /// EC2 in one region.
 pub struct Ec2 {
@@ -85,8 +86,9 @@ impl Ec2 {
     /// Ends a machine. False: EC2 does not know it (any more). Harmless when done twice.
     ///
     /// # Errors
-    /// `Retryable` where somebody may mend it, as a machine that is protected against API calls.
-    pub async fn terminate(&self, id: &InstanceId) -> Result<bool, Fault> {
+    /// As EC2 refused it, for who asks has to know whether a permission is missing:
+    /// [`Failure::fault_of`] [`TERMINATE`] makes a fault of it.
+    pub async fn terminate(&self, id: &InstanceId) -> Result<bool, Failure> {
         if written_right(std::slice::from_ref(id)).is_empty() {
             return Ok(false);
         }
@@ -94,7 +96,7 @@ impl Ec2 {
         match query::call(&self.aws, "TerminateInstances", &form).await {
             Ok(_) => Ok(true),
             Err(failure) if failure.is(&UNKNOWN) => Ok(false),
-            Err(failure) => Err(failure.fault_of(TERMINATE, &format!("can't end {id}"))),
+            Err(failure) => Err(failure),
         }
     }
 }

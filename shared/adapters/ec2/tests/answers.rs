@@ -2,7 +2,7 @@
 #[path = "../../aws/tests/stub/mod.rs"]
 mod stub;
 
-use adapter_ec2::Ec2;
+use adapter_ec2::{Ec2, TERMINATE};
 use stub::{Answer, Stub};
 use windlass_core::id::InstanceId;
 use windlass_ports::Fault;
@@ -16,6 +16,12 @@ fn told<T>(result: &Result<T, Fault>) -> &'static str {
         Err(fault) if fault.is_retryable() => "again",
         Err(_) => "poison",
     }
+}
+
+async fn end(ec2: &Ec2) -> Result<bool, Fault> {
+    ec2.terminate(&FIRST.into())
+        .await
+        .map_err(|failure| failure.fault_of(TERMINATE, "can't end it"))
 }
 
 fn error(status: u16, code: &str, words: &str) -> Answer {
@@ -80,7 +86,7 @@ async fn answers() {
         let stub = Stub::answering(answers).await;
         let ec2 = Ec2::new(&stub.aws);
         let now = match op {
-            "end" => told(&ec2.terminate(&FIRST.into()).await),
+            "end" => told(&end(&ec2).await),
             "named" => told(&ec2.named(&ids(&[FIRST, SECOND])).await),
             "tagged" => told(&ec2.tagged("windlass:pool", "a").await),
             _ => panic!("{op}"),
@@ -119,7 +125,7 @@ async fn a_call_is_signed_and_a_missing_permission_named() {
     let ec2 = Ec2::new(&stub.aws);
     let fault = ec2.tagged("windlass:pool", "a").await.unwrap_err();
     assert!(fault.chain().contains("needs the permission ec2:DescribeInstances"), "{fault:?}");
-    let fault = ec2.terminate(&FIRST.into()).await.unwrap_err();
+    let fault = end(&ec2).await.unwrap_err();
     assert!(fault.chain().contains("needs the permission ec2:TerminateInstances"), "{fault:?}");
     let request = stub.requests()[0].to_ascii_lowercase();
     for part in [

@@ -1,17 +1,40 @@
 //! The API key, and what the environment says.
-use super::site::{GUEST, Key, Settings, Site};
+use super::site::{Authority, GUEST, Key, Release, Settings, Site};
 use e2e::fleet::functions::scheduled;
 use std::time::{Duration, SystemTime};
 
 #[test]
 fn the_key_may_lie_in_secrets_manager_and_the_authority_in_the_environment() {
-    let settings = Settings { key: Key::Secret, own_authority: true, ..Settings::default() };
-    let site = Site::new(settings);
+    for (release, authority, secrets) in [
+        (Release::Before8, Authority::Variable, 1),
+        (Release::Before8, Authority::Secret, 2),
+        (Release::From8, Authority::Secret, 2),
+    ] {
+        let settings = Settings { release, key: Key::Secret, authority, ..Settings::default() };
+        let site = Site::new(settings);
+        site.crew.queue(1);
+        site.tick();
+        assert_eq!(site.group.desired(), 1, "{release:?} {authority:?}");
+        let read = site.calls().into_iter().filter(|call| call.service == "secretsmanager");
+        let read: Vec<String> = read.map(|call| call.action).collect();
+        assert_eq!(read, vec!["GetSecretValue"; secrets], "{release:?} {authority:?}");
+    }
+}
+
+/// Workers, and that module's other function, have variables that are none of ours.
+#[test]
+fn what_is_not_known_stops_nothing() {
+    let site = Site::new(Settings { release: Release::From8, ..Settings::default() });
+    for (name, value) in [
+        ("SPACELIFT_WORKER_COMMS_PROTOCOL", "poll"),
+        ("SPACELIFT_TOKEN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:1:secret:token-x"),
+        ("LIFECYCLE_HOOK_TIMEOUT", "300"),
+    ] {
+        site.functions.lambda.set_variable(GUEST, name, Some(value));
+    }
     site.crew.queue(1);
     site.tick();
     assert_eq!(site.group.desired(), 1);
-    let read = site.calls().into_iter().filter(|call| call.service == "secretsmanager");
-    assert_eq!(read.map(|call| call.action).collect::<Vec<_>>(), ["GetSecretValue"]);
 }
 
 /// That module takes a parameter of one's own (`byo_ssm`), whose name need not be a path.

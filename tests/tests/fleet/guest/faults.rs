@@ -1,8 +1,8 @@
 //! Spacelift and Auto Scaling as they are on bad days. Each of these passes; then all is as it should
 //! be, and nobody's run was lost.
-use super::site::{PAST_BOOTS, Release, Settings, Site};
+use super::site::{HOOK_TIMEOUT, PAST_BOOTS, Release, Settings, Site};
 use e2e::{SHORT, until};
-use emulator::{Fault, When};
+use emulator::{Failing, Fault, Hook, When, Why};
 use spacelift_server::Failure;
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ fn auto_scaling_throttles_fails_and_forgets_to_answer() {
             times: Some(times),
             ..Fault::default()
         };
+        // Each begins with a process that knows nothing of its role.
+        site.functions.lambda.kill();
         site.emulator.set_faults(&[fault]).expect("faults");
         comes_and_goes(site, &format!("{action}: {status} {when:?}"));
         assert_eq!(site.emulator.struck().expect("rules"), [u64::from(times)], "{action}");
@@ -142,4 +144,69 @@ fn a_machine_that_was_detached_and_not_ended_is_found_again() {
         let standing = site.group.standing();
         assert_eq!((standing.desired, standing.detached.len()), (0, 0), "{action}");
     }
+}
+
+/// From v8.0 on that module's other function lets machines go. Where it is away, or has given up, the
+/// hook ends by itself; nothing here waits for that, and nothing is asked twice.
+#[test]
+fn a_hook_that_nobody_completes_ends_by_itself() {
+    let release = Release::From8;
+    let site = Site::with_machines(2, Settings { release, ..Settings::default() });
+    site.hold(true);
+    site.crew.queue(1);
+    site.crew.turn();
+    site.tick();
+    let waits = site.group.at("Terminating:Wait");
+    assert_eq!((site.group.desired(), waits.len()), (1, 1));
+    // Nobody takes a run on what waits: one more is wanted, and one more comes.
+    site.crew.queue(1);
+    site.crew.turn();
+    site.tick();
+    assert_eq!((site.group.desired(), site.group.at("Terminating:Wait")), (2, waits.clone()));
+    site.group.pass(HOOK_TIMEOUT + Duration::from_secs(1));
+    let ends: Vec<_> = site.group.ends().into_iter().map(|e| (e.instance, e.why, e.hook)).collect();
+    assert_eq!(ends, [(waits[0].clone(), Why::User, Hook::Lapsed)]);
+    site.crew.turn();
+    assert_eq!(site.crew.busy().len(), 2);
+    let asked = site.calls().into_iter().filter(|call| call.action.starts_with("Terminate"));
+    assert_eq!(asked.count(), 1);
+}
+
+/// What a release before v8.0 left in no group, the role of a later one can't end. It is asked once, a
+/// person is told where it is, and other machines that are broken go all the same.
+#[test]
+fn what_the_role_may_not_end_is_named_and_hinders_nothing() {
+    let release = Release::From8;
+    let site = Site::with_machines(1, Settings { release, ..Settings::default() });
+    let left = site.group.at("InService").remove(0);
+    let form =
+        [("InstanceIds.member.1", left.as_str()), ("ShouldDecrementDesiredCapacity", "true")];
+    site.group.did("DetachInstances", &form);
+    site.server().pool(|pool| pool.workers.clear());
+    site.crew.queue(2);
+    site.tick();
+    let mute = site.group.at("Pending");
+    site.crew.mute(&mute);
+    site.boot();
+    site.set_clock(PAST_BOOTS);
+    // What would come in their place would be too old at once, by that clock.
+    let none = Failing { code: "InsufficientInstanceCapacity".to_owned(), ..Failing::default() };
+    site.emulator.fail_launches(&site.group.name, Some(&none)).expect("launches fail");
+    until("all others to go", SHORT, || {
+        site.tick();
+        match mute.iter().all(|machine| site.group.gone().contains(machine)) {
+            true => Ok(()),
+            false => Err(format!("{:?} of {mute:?}", site.group.gone())),
+        }
+    });
+    for _ in 0..2 {
+        site.tick();
+    }
+    assert_eq!(site.last()["failed"], 0);
+    let asked = site.calls().into_iter().filter(|call| call.action == "TerminateInstances");
+    assert_eq!(asked.count(), 1);
+    let told =
+        site.functions.told("it runs in no group, and the role may not end it: do it by hand");
+    assert!(told.iter().all(|line| line["instance"] == left) && !told.is_empty(), "{told:#?}");
+    assert_eq!(site.group.standing().detached, [left]);
 }

@@ -1,5 +1,7 @@
 //! Spacelift's own module as somebody has deployed it, with our program in place of its own: a group,
 //! its variables, its role, a key in its store, and nothing else.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use e2e::fleet::functions::scheduled;
 use e2e::fleet::{Crew, Functions, Group, Guise, Sizes};
 use emulator::{Call, Emulator, Hook, REGION, Why};
@@ -66,6 +68,9 @@ impl Release {
 }
 
 const HOOK: &str = "DrainWorkerLifecycleHook";
+pub(super) const HOOK_TIMEOUT: Duration = Duration::from_secs(300);
+const WHOLE: &str = "autoscaling:TerminateInstanceInAutoScalingGroup";
+const SECRETS: &str = "secretsmanager:GetSecretValue";
 
 /// Where the API key's secret lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,17 @@ pub(super) enum Key {
     Parameter,
     /// Somebody's own, in no path.
     PlainParameter,
+    Secret,
+}
+
+/// Who tells the function of the private authority of its Spacelift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authority {
+    /// The machine's own trust, as it is in Spacelift's public one.
+    Machine,
+    /// `SPACELIFT_CA_BUNDLE`, in Base64, before v7.1.
+    Variable,
+    /// The secret that `SPACELIFT_CA_BUNDLE_SECRET_ARN` names, which holds the same.
     Secret,
 }
 
@@ -91,8 +107,7 @@ pub(super) struct Settings {
     pub(super) tag: (&'static str, &'static str),
     /// A Spacelift from before `availableAt`.
     pub(super) legacy: bool,
-    /// The private authority is told by `SPACELIFT_CA_BUNDLE`, not known to the machine.
-    pub(super) own_authority: bool,
+    pub(super) authority: Authority,
 }
 
 impl Default for Settings {
@@ -100,19 +115,8 @@ impl Default for Settings {
         let sizes = Sizes { min: 0, desired: 0, max: 10 };
         let (release, max_create, max_kill, key) = (Release::Before8, 10, 10, Key::Parameter);
         let (timeout, tag) = (TIMEOUT, (TAG, POOL));
-        let (legacy, own_authority) = (false, false);
-        Self {
-            release,
-            sizes,
-            each: 1,
-            max_create,
-            max_kill,
-            key,
-            timeout,
-            tag,
-            legacy,
-            own_authority,
-        }
+        let (legacy, authority) = (false, Authority::Machine);
+        Self { release, sizes, each: 1, max_create, max_kill, key, timeout, tag, legacy, authority }
     }
 }
 
@@ -125,7 +129,7 @@ pub(super) struct Site {
     secrets: Vec<String>,
     release: Release,
     key: Key,
-    reads: &'static str,
+    reads: Vec<&'static str>,
     ahead: Mutex<Duration>,
     held: AtomicBool,
     _folder: TempDir,
@@ -140,32 +144,41 @@ impl Site {
         emulator.set_boot_ms(ms(BOOT)).expect("boots take time");
         let options = Options { tls: true, legacy: settings.legacy, ..Options::default() };
         let server = SpaceliftServer::start_as(&options);
+        let authority = server.authority().expect("it speaks TLS").to_owned();
+        let coded = STANDARD.encode(&authority);
         let (name, reads) = keep(&emulator, settings.key);
+        let mut reads = vec![reads];
+        let mut env = variables(&group, &server, &name, &settings);
+        match settings.authority {
+            Authority::Machine => {}
+            Authority::Variable => {
+                env.insert("SPACELIFT_CA_BUNDLE".to_owned(), coded);
+            }
+            Authority::Secret => {
+                let arn = keep_secret(&emulator, "sp5ft-01jpool-unified-secret", &coded);
+                env.insert("SPACELIFT_CA_BUNDLE_SECRET_ARN".to_owned(), arn);
+                reads.push(SECRETS);
+            }
+        }
         let release = settings.release;
         if release == Release::From8 {
             let form = [
                 ("LifecycleHookName", HOOK),
                 ("LifecycleTransition", "autoscaling:EC2_INSTANCE_TERMINATING"),
-                ("HeartbeatTimeout", "300"),
+                ("HeartbeatTimeout", &HOOK_TIMEOUT.as_secs().to_string()),
                 ("DefaultResult", "CONTINUE"),
             ];
             group.did("PutLifecycleHook", &form);
         }
-        let role = [release.role(), &[reads]].concat();
+        let role = [release.role(), &reads].concat();
         emulator.set_roles(&[(CALLER, &role)]).expect("a role");
 
         let folder = tempfile::tempdir().expect("a folder");
-        let mut env = variables(&group, &server, &name, &settings);
-        let authority = server.authority().expect("it speaks TLS").to_owned();
         let trusted = folder.path().join("authorities.pem");
         std::fs::write(&trusted, &authority).expect("a file");
-        if settings.own_authority {
-            env.insert("SPACELIFT_CA_BUNDLE".to_owned(), authority);
-        }
         let guise = Guise { name: GUEST, binary: "autoscaler", env, timeout: settings.timeout };
         let functions = Functions::new(&emulator, &folder.path().join("logs"), vec![guise]);
-        if !settings.own_authority {
-            // The machine's own trust, as it is in Spacelift's public one.
+        if settings.authority == Authority::Machine {
             let trusted = trusted.display().to_string();
             functions.lambda.set_variable(GUEST, "SSL_CERT_FILE", Some(&trusted));
         }
@@ -290,12 +303,17 @@ impl Site {
         let kills = self.crew.busy_kills();
         assert!(kills.is_empty(), "machines that were ended with a run: {kills:#?}");
         let role = self.release.role();
+        // What a role lacks is found out by being refused, once in the life of a process.
+        let refusable = match self.release {
+            Release::Before8 => Some(WHOLE),
+            Release::From8 if self.group.standing().detached.is_empty() => None,
+            Release::From8 => Some("ec2:TerminateInstances"),
+        };
         let allowed = |call: &Call| {
             let action = format!("{}:{}", call.service, call.action);
             match call.status {
-                // Whether it may is found out like that, once in the life of a process.
-                403 => self.release == Release::From8 && call.action == "DetachInstances",
-                _ => role.contains(&action.as_str()) || action == self.reads,
+                403 => refusable == Some(action.as_str()),
+                _ => role.contains(&action.as_str()) || self.reads.contains(&action.as_str()),
             }
         };
         let calls = self.calls();
@@ -347,15 +365,16 @@ fn keep(emulator: &Emulator, key: Key) -> (String, &'static str) {
             store(emulator, key, KEY_SECRET);
             (parameter(key).to_owned(), "ssm:GetParameter")
         }
-        Key::Secret => {
-            let words = json!({ "Name": GROUP, "SecretString": KEY_SECRET });
-            let made =
-                emulator.json("operator", "secretsmanager", "secretsmanager.CreateSecret", &words);
-            let made = made.expect("a secret is kept");
-            let arn = made["ARN"].as_str().expect("an ARN").to_owned();
-            (arn, "secretsmanager:GetSecretValue")
-        }
+        Key::Secret => (keep_secret(emulator, GROUP, KEY_SECRET), SECRETS),
     }
+}
+
+/// Its ARN.
+fn keep_secret(emulator: &Emulator, name: &str, value: &str) -> String {
+    let words = json!({ "Name": name, "SecretString": value });
+    let made = emulator.json("operator", "secretsmanager", "secretsmanager.CreateSecret", &words);
+    let made = made.expect("a secret is kept");
+    made["ARN"].as_str().expect("an ARN").to_owned()
 }
 
 fn parameter(key: Key) -> &'static str {

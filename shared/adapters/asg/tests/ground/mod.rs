@@ -97,6 +97,19 @@ impl Ground {
         if self.role == FULL { Asg::new(&aws, name, tag) } else { Asg::guest(&aws, name, tag) }
     }
 
+    /// As a guest does that is killed before its second call.
+    pub fn detach(&self, group: &str, machine: &InstanceId) {
+        self.call(
+            "autoscaling",
+            &[
+                ("Action", "DetachInstances"),
+                ("AutoScalingGroupName", group),
+                ("InstanceIds.member.1", machine.as_str()),
+                ("ShouldDecrementDesiredCapacity", "true"),
+            ],
+        );
+    }
+
     fn make(&self, name: &str, spec: &Spec) {
         let [min, max, desired] = [spec.min, spec.max, spec.desired].map(|n| n.to_string());
         self.call(
