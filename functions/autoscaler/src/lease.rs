@@ -59,6 +59,8 @@ pub(crate) async fn take(store: &Store, me: &str, occasion: &Occasion) -> Result
             Take::Held
         } else {
             next.holder = Some(me.to_owned());
+            // Of a tick that nobody looked for: its holder died, or had no more rounds.
+            let ticked = ticked || next.ticked;
             (next.again, next.ticked) = (false, false);
             let (memory, notices) = (next.memory.clone(), next.notices.clone());
             Take::Mine(Left { memory, notices, ticked })
@@ -83,11 +85,12 @@ pub(crate) enum Committed {
 }
 
 /// Stores what was decided, if the ledger is still ours. With nothing to do the same write lets go
-/// of it, unless somebody came meanwhile.
+/// of it, unless somebody came meanwhile. `looked_for`: the notices that this look knew of.
 pub(crate) async fn commit(
     store: &Store,
     me: &str,
     (memory, explained): (&Memory, &Explanation),
+    looked_for: &BTreeMap<InstanceId, Notice>,
     idle: bool,
 ) -> Result<Committed, Fault> {
     swap(store, me, |ledger| {
@@ -98,15 +101,20 @@ pub(crate) async fn commit(
             explained: Some(explained.clone()),
             ..ledger.clone()
         };
-        // Of machines that are gone, and of other groups'.
-        next.notices.retain(|warned, _| explained.seen.machines.iter().any(|m| m.id == *warned));
+        // Of machines that are gone, and of other groups'. A notice that came since the look may be
+        // of a machine that came since.
+        let seen = |warned: &InstanceId| {
+            explained.seen.machines.iter().any(|machine| machine.id == *warned)
+        };
+        next.notices.retain(|warned, _| seen(warned) || !looked_for.contains_key(warned));
         (next, if done { Committed::Released } else { Committed::Holding })
     })
     .await
     .map(|committed| committed.unwrap_or(Committed::Lost))
 }
 
-/// Lets go, unless somebody came meanwhile and there is another round: then what they left.
+/// Lets go, unless somebody came meanwhile and there is another round: then what they left. Without
+/// another round a tick's word stays for whoever looks next, or wakes in a row would hide the ticks.
 pub(crate) async fn release(
     store: &Store,
     me: &str,
@@ -120,7 +128,8 @@ pub(crate) async fn release(
             ticked: ledger.ticked,
         });
         let holder = again.then(|| me.to_owned());
-        (Ledger { holder, again: false, ticked: false, ..ledger.clone() }, left)
+        let ticked = ledger.ticked && left.is_none();
+        (Ledger { holder, again: false, ticked, ..ledger.clone() }, left)
     })
     .await
     .map(Option::flatten)

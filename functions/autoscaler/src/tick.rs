@@ -104,7 +104,7 @@ async fn rounds(
         let unprotected = unprotected(&snapshot, &plan);
         let idle = plan.actions.is_empty() && unprotected.is_empty();
         let explained = Explanation::of(&deps.policy, &snapshot, &plan);
-        match lease::commit(store, me, (&plan.memory, &explained), idle).await? {
+        match lease::commit(store, me, (&plan.memory, &explained), &left.notices, idle).await? {
             Committed::Lost => {
                 tracing::warn!("another tick took over; nothing was done");
                 report.outcome = Outcome::Lost;

@@ -55,6 +55,51 @@ async fn a_tick_behind_a_wake_still_takes_idle_machines_away() {
     }
 }
 
+/// Rule: nor is one that comes in a wake's last round, however many wakes follow each other: who looks
+/// next looks for it.
+#[tokio::test]
+async fn a_tick_is_not_lost_among_many_wakes() {
+    let world = World::idle(3);
+    let (other, mut round) = (world.clone(), 0);
+    world.faults.replan(move |_, name| {
+        if name == "fleet.look" {
+            round += 1;
+            let occasion = if round < 3 { Occasion::Work } else { Occasion::Tick };
+            other.woken_meanwhile(occasion);
+        }
+        None
+    });
+    let report = world.woken(Occasion::Work).await;
+    assert_eq!((report.rounds, world.desired(), world.ledger().await.ticked), (3, 3, true));
+    world.faults.revive();
+    world.pass(SECOND_MS);
+    world.woken(Occasion::Work).await;
+    assert_eq!((world.desired(), world.ledger().await.ticked), (0, false));
+    world.pass(SECOND_MS);
+    assert_eq!(world.woken(Occasion::Work).await.outcome, Outcome::Decided(Why::Woken), "once");
+}
+
+/// Rule: nor one that came to a holder that could not look.
+#[tokio::test]
+async fn a_tick_behind_a_wake_that_fails_is_looked_for_by_the_next() {
+    for strike in [Strike::Before, Strike::CrashBefore] {
+        let world = World::idle(3);
+        let (other, mut came) = (world.clone(), false);
+        world.faults.replan(move |_, name| {
+            let look = name == "pool.look";
+            if look && !std::mem::replace(&mut came, true) {
+                other.woken_meanwhile(Occasion::Tick);
+            }
+            look.then_some(strike)
+        });
+        world.try_woken(Occasion::Work).await.expect_err("it could not look");
+        world.faults.revive();
+        world.pass(min(1));
+        world.woken(Occasion::Work).await;
+        assert_eq!(world.desired(), 0, "{strike:?}");
+    }
+}
+
 /// Rule: what the provider says is kept by the first write, so it is answered whoever decides, and
 /// also if this look dies; and it ends with its machine.
 #[tokio::test]
@@ -94,6 +139,28 @@ async fn s37_a_spot_notice_is_answered_at_once_or_by_whoever_decides() {
             assert_eq!(meant(&world), (3, Some(true)), "at call {call}");
         }
     }
+}
+
+/// Rule: a look that did not know of a notice does not judge it: its machine may have come since.
+#[tokio::test]
+async fn a_notice_of_a_machine_that_came_since_the_look_is_answered() {
+    let world = World::idle(1);
+    world.busy(&[1]);
+    let (other, mut looked, mut came) = (world.clone(), false, false);
+    world.faults.replan(move |_, name| {
+        looked |= name == "fleet.look";
+        if looked && name.starts_with("docs.get") && !std::mem::replace(&mut came, true) {
+            other.fleet.change(|group| group.desired = 2);
+            other.settle();
+            other.busy(&[2]);
+            other.woken_meanwhile(spot(&other.machine(2)));
+        }
+        None
+    });
+    world.woken(Occasion::Work).await;
+    let taken = world.machine(2);
+    assert_eq!(world.ledger().await.notices.get(&taken), Some(&Notice::Spot));
+    assert!(world.crew.record(&taken).is_some_and(|record| record.drain.is_some()));
 }
 
 /// Rule: EC2 tells the account, not the pool: another group's machine is nobody's business here.

@@ -80,7 +80,8 @@ fn held(s: &Snapshot, census: &Census, memory: &Memory, why: Why, alarm: Option<
     let mut memory = memory.clone();
     match why {
         Why::Stale { .. } => {}
-        Why::Implausible { .. } if s.woken => {}
+        // What has to be looked at twice is looked at by two ticks.
+        Why::FirstLook { .. } | Why::Implausible { .. } if s.woken => {}
         Why::Implausible { .. } => {
             memory.doubted = true;
             memory.looked_at = Some(s.now);

@@ -16,7 +16,7 @@ pub struct Ledger {
     /// Somebody came meanwhile: the holder looks once more before it lets go.
     #[serde(default)]
     pub again: bool,
-    /// A tick was among them, so the next look is a tick's.
+    /// A tick was among them, so the next look is a tick's, whoever makes it.
     #[serde(default)]
     pub ticked: bool,
     /// What the provider said of machines that are still there, until they are gone.

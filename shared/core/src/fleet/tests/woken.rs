@@ -1,6 +1,6 @@
 //! Looks between ticks: a queued run or a notice asks for them, at any moment and many times.
 use super::pool::{NOON, Pool, does, grows, holds, min};
-use crate::fleet::{Action, Alarm, Because, Ledger, Notice, Place, Plan, Why};
+use crate::fleet::{Action, Alarm, Because, Draining, Ledger, Notice, Place, Plan, Why};
 use crate::time::UnixMs;
 
 fn woken(mut pool: Pool) -> Pool {
@@ -29,7 +29,8 @@ fn whatever_a_tick_would_end_stays() {
     });
     let surplus = Pool::desired(3).idle(3, 30);
     let by_hand = Pool::desired(3).idle(3, 30).group(|g| g.desired = 1);
-    for pool in [overdue, leaked, surplus, by_hand] {
+    let set_aside = Pool::desired(2).busy(1).machine(|m| m.drains(Draining::Theirs));
+    for pool in [overdue, leaked, surplus, by_hand, set_aside] {
         let ends =
             |plan: &Plan| plan.actions.iter().any(|a| !matches!(a, Action::SetDesired { .. }));
         // A tick would end somebody, at the first look or at the second.
@@ -57,6 +58,51 @@ fn a_wake_is_no_second_look() {
     pool.expect(doubt());
     assert!(!pool.plan().memory.doubted, "the next tick's look is the first");
     pool.clone().remembers(|m| m.doubted = true).expect(doubt());
+}
+
+/// Rule: what a tick compares with the tick before it, no wake in between touches.
+#[test]
+fn a_wake_leaves_what_ticks_compare() {
+    // Somebody lowers the number, or a machine goes; a doubt waits for the second tick.
+    for (desired, doubted) in [(1, true), (3, true), (3, false)] {
+        let pool = Pool::desired(3).busy(2).group(|g| g.desired = desired).remembers(|m| {
+            (m.workers_live, m.machines, m.doubted) = (3, 3, doubted);
+            m.lowered = desired == 3;
+        });
+        let (before, after) = (&pool.memory, woken(pool.clone()).plan().memory);
+        assert_eq!((after.doubted, after.lowered), (before.doubted, before.lowered), "{desired}");
+        assert_eq!((after.machines, after.desired), (before.machines, before.desired), "{desired}");
+    }
+    // But whom it ends is not missed by the next.
+    let warned = Pool::desired(3).busy(2).machine(|m| m.seen.notice = Some(Notice::Spot));
+    let warned = woken(warned.remembers(|m| (m.workers_live, m.machines) = (3, 3)));
+    assert_eq!(warned.plan().memory.workers_live, 2);
+}
+
+/// Rule: whose ticks do not come any more still gets machines.
+#[test]
+fn wakes_follow_each_other_without_a_gap() {
+    let mut pool = woken(Pool::desired(0)).remembers(|m| m.looked_at = Some(NOON));
+    for _ in 0..4 {
+        pool = pool.later(min(4));
+    }
+    pool.queued(1).expect(grows(0, 1));
+}
+
+/// Rule: after a gap the first look observes and the second acts, and both are ticks: workers that
+/// come back with the store have a minute to say so.
+#[test]
+fn a_wake_is_no_first_look_either() {
+    let mut pool = woken(Pool::desired(0).queued(3).remembers(|m| {
+        m.looked_at = Some(UnixMs(NOON.0 - min(20)));
+    }));
+    let first = |gap_ms| holds(Why::FirstLook { gap_ms });
+    pool.expect(first(min(20)));
+    pool = pool.later(1_000);
+    pool.expect(first(min(20) + 1_000));
+    pool.snapshot.woken = false;
+    pool.expect(first(min(20) + 1_000));
+    woken(pool.later(1_000)).expect(grows(0, 3));
 }
 
 /// Rule: a notice is answered at once.
