@@ -141,14 +141,16 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// Of the open runs those that no slot has. A slot whose run was declared lost has it no more.
+    /// Of the open runs those that no worker has, in a slot or left by an earlier process. Where a
+    /// run was declared lost, nobody has it any more.
     #[must_use]
     pub fn of<'a>(
         open: &[OpenJob],
         records: impl Iterator<Item = &'a Instance>,
         now: UnixMs,
     ) -> Self {
-        let held: BTreeSet<&RunId> = records.flat_map(Instance::jobs).map(|job| &job.run).collect();
+        let jobs = records.flat_map(|record| record.jobs().chain(&record.leftovers));
+        let held: BTreeSet<&RunId> = jobs.map(|job| &job.run).collect();
         let mut demand = Demand::default();
         for job in open {
             if held.contains(&job.run) {

@@ -74,6 +74,9 @@ fn s04_runs_that_wait_for_a_lock_buy_nothing() {
     let job = head.open().find_map(|run| run.job()).expect("a job");
     let claimed = worker.take(worker.epoch, &job).expect("claimed");
     pool(&[claimed]).expect(holds(Why::RightSized { booting: 0 }));
+    // Nor does one that goes on after its worker's process: nobody else may begin it.
+    let left = Instance { leftovers: vec![job], ..worker };
+    pool(&[left]).expect(holds(Why::RightSized { booting: 0 }));
 }
 
 /// Rule: the group's maximum.
