@@ -13,6 +13,7 @@ mod include;
 mod keys;
 mod model;
 mod names;
+mod overtaken;
 mod problem;
 mod reach;
 mod read;
@@ -30,6 +31,7 @@ pub use model::{
     ContextDef, DEFAULT_POOL, Definitions, OtherPool, OtherSpace, OtherStack, PoolDef, ROOT_SPACE,
     SourceFile, SpaceDef, World,
 };
+pub use overtaken::overtaken;
 pub use problem::{Problem, render};
 pub use reference::reference;
 pub use roots::{FoundRoot, find_roots, propose};

@@ -30,9 +30,13 @@ pub struct World {
     /// Spaces in which this repository may define, with all below them. The first repository's
     /// is `root`.
     pub granted: BTreeSet<SpaceId>,
+    /// Of those, the ones that the owner of the root space declares. Names of secrets begin with
+    /// one; a space of a grantee's own may have any name, also that of somebody else's secrets.
+    pub vouched: BTreeSet<SpaceId>,
     /// Spaces whose stacks this repository's may depend on, with all below them.
     pub shared: BTreeSet<SpaceId>,
-    /// Other repositories that may define in a space that was granted to this one.
+    /// Other repositories that may define in one of `vouched`: whose code a repository lends is not
+    /// for any other repository to say.
     pub beside: BTreeSet<RepoName>,
     /// Pools that exist anyway, or are declared elsewhere.
     pub pools: BTreeMap<PoolId, OtherPool>,
@@ -50,6 +54,7 @@ impl Default for World {
             left: BTreeMap::new(),
             spaces: BTreeMap::new(),
             granted: BTreeSet::from([ROOT_SPACE.into()]),
+            vouched: BTreeSet::new(),
             shared: BTreeSet::new(),
             beside: BTreeSet::new(),
             pools: BTreeMap::new(),

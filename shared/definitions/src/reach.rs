@@ -11,20 +11,21 @@ impl Home<'_> {
         self.world.granted.contains(&SpaceId(ROOT_SPACE.to_owned()))
     }
 
-    /// Secrets have no space: their names say whose they are, `<space>/…`. Only a space that others
-    /// granted counts, for anybody may declare one of any name.
+    /// Secrets have no space: their names say whose they are, `<space>/…`. Only a space that the root
+    /// space's owner declares counts, for whoever was granted one may declare another of any name
+    /// below it, and grant that.
     pub(crate) fn may_name_secret(&self, name: &str) -> bool {
         let first = name.split_once('/').map(|(first, _)| SpaceId(first.to_owned()));
-        self.owns_everything() || first.is_some_and(|first| self.world.granted.contains(&first))
+        self.owns_everything() || first.is_some_and(|first| self.world.vouched.contains(&first))
     }
 
     pub(crate) fn check_secret(&self, name: &Text, faults: &mut Faults<'_>) {
         let secret = quote(&name.text);
         if !self.may_name_secret(&name.text) {
             let message = format!("secret {secret} is not for repository `{}`", self.repo);
-            let help = match self.world.granted.first() {
+            let help = match self.world.vouched.first() {
                 Some(space) => format!("store it under a name that begins with `{space}/`"),
-                None => "it was granted no space".to_owned(),
+                None => "the root space's owner granted it no space".to_owned(),
             };
             faults.add(name.at, message, Some(help));
             return;

@@ -51,6 +51,14 @@ impl<'w> Spaces<'w> {
         (spaces, defs)
     }
 
+    /// The spaces of the world and those that were read before.
+    pub(crate) fn of(own: &[SpaceDef], world: &'w World) -> Self {
+        let others = world.spaces.iter().map(|(slug, other)| (slug, &other.parent));
+        let all = own.iter().map(|space| (&space.slug, &space.parent)).chain(others);
+        let parents = all.map(|(slug, parent)| (slug.0.clone(), parent.0.clone())).collect();
+        Self { names: Names::new("space"), parents, granted: &world.granted }
+    }
+
     /// Finds every parent, and the circles among them.
     fn link(
         &mut self,

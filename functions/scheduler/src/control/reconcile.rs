@@ -15,8 +15,8 @@ use windlass_core::index::{self, Catalog, Reconciled};
 use windlass_core::job::{Delta, JobSpec, PlanRef, Step};
 use windlass_core::keys;
 use windlass_definitions::{
-    Definitions, DefinitionsDiff, PoolDef, SourceFile, World, diff, includes, needs_person, parse,
-    refused, render,
+    Definitions, DefinitionsDiff, PoolDef, SourceFile, World, diff, includes, needs_person,
+    overtaken, parse, refused, render,
 };
 use windlass_ports::Fault;
 use windlass_ports::cas::{self, Loaded};
@@ -127,18 +127,7 @@ pub(super) async fn apply(deps: &Deps, spec: &JobSpec) -> Result<Option<Done>, F
             "stack `{stack}` would go, and began to apply after this was planned; trigger a new run"
         ));
     }
-    for stack in &definitions.stacks {
-        if let Some(other) = world.stacks.get(&stack.slug) {
-            refusals.push(format!("{} is defined by {} by now", stack.slug, other.repository));
-        }
-        if let Some(left) = world.left.get(&stack.slug).filter(|left| left.owner != *repo) {
-            refusals.push(format!("{} was {}'s, and what it left is kept", stack.slug, left.owner));
-        }
-    }
-    for pool in &definitions.worker_pools {
-        let other = world.pools.get(&pool.slug).and_then(|other| other.repository.as_ref());
-        refusals.extend(other.map(|other| format!("{} is declared by {other} by now", pool.slug)));
-    }
+    refusals.extend(overtaken(&definitions, repo, &world));
     if !refusals.is_empty() {
         let reason = refusals.join("\n");
         log(deps, spec, Step::Applying, &reason).await?;

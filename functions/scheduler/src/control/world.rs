@@ -44,7 +44,8 @@ pub(super) async fn around(
         repositories: Some(repositories(&deps.repositories)),
         ..World::default()
     };
-    if deps.repositories.first().is_some_and(|first| first.name == *repo) {
+    let owner = deps.repositories.first().map(|first| &first.name);
+    if owner == Some(repo) {
         world.granted.insert(ROOT_SPACE.into());
     }
     world.left = catalog.map(|catalog| catalog.left.clone()).unwrap_or_default();
@@ -72,7 +73,10 @@ pub(super) async fn around(
         for space in declared.spaces {
             if space.repositories.contains(repo) {
                 world.granted.insert(space.slug.clone());
-                world.beside.extend(space.repositories);
+                if owner == Some(other) {
+                    world.vouched.insert(space.slug.clone());
+                    world.beside.extend(space.repositories);
+                }
             }
             if space.shared_with.contains(repo) {
                 world.shared.insert(space.slug.clone());

@@ -1,6 +1,8 @@
 //! The control plane's own jobs: what they ask of the source.
 use crate::world::{REPO, Tool, World, one};
 use async_trait::async_trait;
+use scheduler::Repository;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Barrier;
@@ -263,6 +265,83 @@ async fn the_name_of_a_stack_that_left_stays_its_repositorys() {
         let new = defined(&world).await.contains(&"new".to_owned());
         assert_eq!(new, owner == REPO, "{name}");
     }
+}
+
+/// Whoever was granted a space may declare others below it, of any name, and grant those: that must
+/// not open secrets that happen to have such a name, nor the code of a third.
+#[tokio::test]
+async fn only_the_root_spaces_owner_gives_secrets_and_code_away() {
+    let named = "version: 1\nstacks:\n  - { name: net, project_root: stacks/net, space: team, ";
+    let (plain, secret, code) = ("", "env: [{ name: X, secret: team/token }]", "repository: lib");
+    for (declarer, what, expect) in [
+        ("platform", plain, "FINISHED"),
+        ("platform", secret, "FINISHED"),
+        ("platform", code, "FINISHED"),
+        ("apps", plain, "FINISHED"),
+        ("apps", secret, "FAILED"),
+        ("apps", code, "FAILED"),
+    ] {
+        let mut world = World::new();
+        world.deps.secrets.set("team/token", "a-secret-of-somebody").await.expect("stored");
+        serve(&mut world, &["platform", "apps", "lib", REPO]);
+        declare(&world, declarer, &[("team", &[REPO, "lib"])]).await;
+        world.define(&format!("{named}{what} }}\n"), &["net"]).await;
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, expect, "{declarer} {what}");
+    }
+}
+
+/// What was granted when it was planned may not be any more.
+#[tokio::test]
+async fn what_others_took_between_plan_and_apply_is_not_defined() {
+    let (given, kept): (&[&str], &[&str]) = (&[REPO], &[]);
+    for (name, meanwhile, expect) in [
+        ("nothing", &[("team", given)][..], "FINISHED"),
+        ("the grant", &[("team", kept)][..], "FAILED"),
+        ("the name of a space", &[("team", given), ("sub", kept)][..], "FAILED"),
+    ] {
+        let mut world = World::new();
+        serve(&mut world, &["platform", REPO]);
+        declare(&world, "platform", &[("team", given)]).await;
+        world.define("version: 1\n", &[]).await;
+        world.settle().await;
+        let first = world.newest("infra-definitions").await.id().clone();
+        let text = "version: 1\nspaces: [{ name: sub, parent: team }]\nstacks: [{ name: net, \
+                    space: team, project_root: stacks/net }]\n";
+        world.push("main", &[("windlass.yaml", text)]).await;
+        until_planned(&mut world, &first).await;
+        declare(&world, "platform", meanwhile).await;
+        world.settle().await;
+        assert_eq!(world.state("infra-definitions").await, expect, "{name}");
+        assert_eq!(defined(&world).await.is_empty(), expect == "FAILED", "{name}");
+    }
+}
+
+/// The installation serves these, the first of which owns the root space.
+fn serve(world: &mut World, names: &[&str]) {
+    let served = names
+        .iter()
+        .map(|name| Repository { name: (*name).into(), default_branch: "main".to_owned() });
+    world.deps.repositories = Arc::new(served.collect());
+}
+
+/// That repository's definitions: spaces, each with those who may define in it.
+async fn declare(world: &World, repo: &str, spaces: &[(&str, &[&str])]) {
+    let space = |(slug, granted): &(&str, &[&str])| {
+        let parent = if *slug == "team" { "root" } else { "team" };
+        json!({ "slug": slug, "name": slug, "parent": parent, "repositories": granted })
+    };
+    let spaces: Vec<Value> = spaces.iter().map(space).collect();
+    let stored = json!({ "commit": "c", "revision": 1, "definitions": { "spaces": spaces } });
+    let taken = |_: Option<&Value>| Ok(Change::Write(stored.clone(), ()));
+    let key = keys::definitions(&repo.into());
+    cas::update(&*world.docs, &key, "declared", taken).await.expect("stored");
+    let served = |catalog: Option<&Catalog>| {
+        let mut catalog = catalog.cloned().unwrap_or_default();
+        catalog.commits.insert(repo.into(), "c".into());
+        Ok(Change::Write(catalog, ()))
+    };
+    cas::update(&*world.docs, keys::CATALOG, "served", served).await.expect("stored");
 }
 
 /// The catalog of a world in which such a stack left the definitions of such a repository.

@@ -24,6 +24,7 @@ fn world() -> World {
             OtherSpace { repository: other.clone(), parent: "root".into() },
         )]),
         granted: BTreeSet::from(["root".into()]),
+        vouched: BTreeSet::new(),
         shared: BTreeSet::new(),
         beside: BTreeSet::new(),
         pools: BTreeMap::from([
@@ -423,16 +424,18 @@ fn a_repository_names_only_what_was_given_to_it() {
         depends_on: vec![],
     };
     let space = |parent: &str| OtherSpace { repository: "apps".into(), parent: parent.into() };
-    let spaces = ["team", "platform", "closed"].map(|slug| (slug.into(), space("root")));
+    let spaces = ["team", "platform", "closed", "lent"].map(|slug| (slug.into(), space("root")));
     let world = |granted: &str| World {
-        granted: BTreeSet::from([granted.into()]),
+        // Somebody else than the root space's owner lets it define in `lent`.
+        granted: BTreeSet::from([granted.into(), "lent".into()]),
+        vouched: BTreeSet::from([granted.into()]),
         shared: BTreeSet::from(["platform".into()]),
         beside: BTreeSet::from(["lib".into()]),
         spaces: spaces.clone().into_iter().chain([("deep".into(), space("platform"))]).collect(),
         stacks: ["team", "platform", "deep", "closed", "root"]
             .map(|space| (format!("in-{space}").as_str().into(), other(space)))
             .into(),
-        secrets: Some(["team/token", "cluster/token"].map(str::to_owned).into()),
+        secrets: Some(["team/token", "cluster/token", "lent/token"].map(str::to_owned).into()),
         repositories: Some(
             ["infra", "lib", "apps"].map(|name| (name.into(), "main".to_owned())).into(),
         ),
@@ -442,6 +445,7 @@ fn a_repository_names_only_what_was_given_to_it() {
     let table = [
         (secret("team/token"),    None),
         (secret("cluster/token"), Some("secret `cluster/token` is not for repository `infra` — store it under a name that begins with `team/`")),
+        (secret("lent/token"),    Some("secret `lent/token` is not for repository `infra` — store it under a name that begins with `team/`")),
         (secret("team/tokn"),     Some("unknown secret `team/tokn` — did you mean `team/token`?")),
         (own_space.to_owned(),    Some("secret `cluster/token` is not for repository `infra` — store it under a name that begins with `team/`")),
         (edge("in-team"),         None),

@@ -78,8 +78,9 @@ impl World {
     }
 
     pub(crate) async fn observe(&self) -> Result<usize, windlass_ports::Fault> {
-        let repository = self.deps.repositories[0].clone();
-        scheduler::observe(&self.deps, &repository).await
+        let mut served = self.deps.repositories.iter();
+        let repository = served.find(|served| served.name.as_str() == REPO).expect("served");
+        scheduler::observe(&self.deps, repository).await
     }
 
     /// Asks a stack for something, as the API does, and returns the event's id.
