@@ -17,10 +17,14 @@ from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 DEDUP_SECONDS = 300
 
 
+def backend_of(bucket):
+    account = next(a for a, known in s3_backends.items() if bucket in known["aws"].buckets)
+    return s3_backends[account]["aws"]
+
+
 def older(bucket, prefix, ms):
     """Time that passes for objects alone: as if they had been written so much earlier."""
-    account = next(a for a, known in s3_backends.items() if bucket in known["aws"].buckets)
-    for key in s3_backends[account]["aws"].buckets[bucket].keys.values():
+    for key in backend_of(bucket).buckets[bucket].keys.values():
         if key.name.startswith(prefix):
             key.last_modified -= timedelta(milliseconds=ms)
 

@@ -26,6 +26,7 @@ import events  # noqa: E402
 import faults  # noqa: E402
 import fleet  # noqa: E402
 import fleet_calls  # noqa: E402
+import seed  # noqa: E402
 
 WAIT_SECONDS = 1.0
 STEP_SECONDS = 0.1
@@ -70,6 +71,8 @@ def control(environ, start_response, body):
             answer = fleet.told()
         elif path == "older":
             corrections.older(**json.loads(body))
+        elif path == "seed":
+            seed.put(**json.loads(body))
         elif path == "faults":
             answer = {"rules": [{**rule.words, "seen": rule.seen, "struck": rule.struck} for rule in rules]}
         elif path != "health":

@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// The account that the server pretends to be.
 pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
+/// Names of one request that seeds objects.
+const SEEDED_AT_ONCE: usize = 1_000;
 
 /// A running server.
 pub struct Emulator {
@@ -180,6 +182,28 @@ impl Emulator {
     /// When the server is away, or knows no such bucket.
     pub fn make_older(&self, bucket: &str, prefix: &str, ms: u64) -> Result<()> {
         self.tell("older", &serde_json::json!({ "bucket": bucket, "prefix": prefix, "ms": ms }))
+    }
+
+    /// Puts each of `objects` (key and body) once for each of `names`, which stands where the
+    /// `placeholder` was: as so many requests would, and much sooner. Nothing is recorded.
+    ///
+    /// # Errors
+    /// When the server is away, or knows no such bucket.
+    pub fn seed(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+        placeholder: &str,
+        names: &[String],
+    ) -> Result<()> {
+        // A server that is busy with one request answers no other meanwhile.
+        for names in names.chunks(SEEDED_AT_ONCE) {
+            let words = serde_json::json!({
+                "bucket": bucket, "objects": objects, "placeholder": placeholder, "names": names
+            });
+            self.tell("seed", &words)?;
+        }
+        Ok(())
     }
 
     fn ask(&self, path: &str) -> Result<serde_json::Value> {

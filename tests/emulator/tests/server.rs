@@ -86,3 +86,57 @@ fn objects_grow_older_when_a_test_says_so() {
     assert_eq!(client.modified("bucket/b"), b);
     assert!(server.make_older("nobody", "", 1).is_err());
 }
+
+/// Whoever lists or reads objects can't tell which were put and which were seeded.
+#[test]
+fn seeded_objects_are_as_if_put() {
+    let server = Emulator::start().unwrap();
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let client = Client { server: &server, agent: config.into() };
+    assert_eq!(client.s3("PUT", "bucket"), 200);
+    let names = ["a", "b", "c"].map(str::to_owned);
+    for name in &names {
+        assert_eq!(client.s3("PUT", &format!("bucket/put/{name}/it")), 200);
+    }
+    server.forget_calls().unwrap();
+    let objects = [("seed/@/it".to_owned(), "body".to_owned())];
+    server.seed("bucket", &objects, "@", &names).unwrap();
+    assert!(server.calls().unwrap().is_empty());
+    // All that may differ is when, and the request's own id.
+    let others = ["last-modified", "date", "x-amzn-requestid"];
+    let told = |path: &str| {
+        let mut answer = client.asked("GET", path).expect("an answer");
+        let mut headers: Vec<String> = (answer.headers().iter())
+            .filter(|(name, _)| !others.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {value:?}"))
+            .collect();
+        headers.sort();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let text = without(&without(&text, "LastModified"), "NextContinuationToken");
+        (headers, text.replace("seed/", "put/").replace(">seed", ">put"))
+    };
+    for path in ["bucket/?/a/it", "bucket/?/c/it"] {
+        let (put, seeded) = (path.replace('?', "put"), path.replace('?', "seed"));
+        assert_eq!(told(&seeded), told(&put), "{path}");
+    }
+    for list in ["", "&max-keys=2", "&start-after=?/a/it", "&delimiter=%2F"] {
+        let of = |name| format!("bucket?list-type=2&prefix={name}%2F{}", list.replace('?', name));
+        let ((seeded_headers, seeded), (put_headers, put)) = (told(&of("seed")), told(&of("put")));
+        assert!(put.contains("put/"), "{put}");
+        let lengthless = |headers: Vec<String>| -> Vec<String> {
+            headers.into_iter().filter(|line| !line.starts_with("content-length")).collect()
+        };
+        assert_eq!(lengthless(seeded_headers), lengthless(put_headers), "{list}");
+        assert_eq!(seeded, put, "{list}");
+    }
+    assert!(server.seed("nobody", &objects, "@", &names).is_err());
+}
+
+/// The text without what stands in such elements.
+fn without(text: &str, tag: &str) -> String {
+    let rest = |part: &str| match part.split_once(&format!("</{tag}>")) {
+        Some((_, rest)) => rest.to_owned(),
+        None => part.to_owned(),
+    };
+    text.split(&format!("<{tag}>")).map(rest).collect()
+}
