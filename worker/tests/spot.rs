@@ -69,8 +69,10 @@ async fn a_plan_is_given_up_at_once_and_nothing_more_is_taken() {
     let plan = hooked(&world, Phase::Plan, "echo begun; sleep 600");
     begins(&world, &plan).await;
     taken_in(&world, 120);
+    let told = Instant::now();
     let cause = "a Spot interruption took worker w1 during the plan".to_owned();
     assert_eq!(world.result(&plan).await.verdict, Verdict::Lost { cause });
+    assert!(told.elapsed() < Duration::from_secs(40), "not when an apply would be");
     assert!(!world.log(&plan, Step::Planning).contains("final"), "it is made again");
     world.quiet().await;
     drains(&world).await;
