@@ -3,7 +3,8 @@ variable "autoscaling_configuration" {
     The autoscaler. Null: none; the group is as large as you set it.
     - s3_package (bucket, key, object_version) or local_package (path of a zip): its code; one of them.
     - architecture: `x86_64` (or `amd64`) or `arm64`.
-    - schedule_expression: how often it looks.
+    - schedule_expression: how often it looks; at least every four minutes, for after five without
+      a look the next one only observes.
     - max_create, max_terminate: machines more, or fewer, in one tick; 0: never.
     - scale_down_delay: minutes without a run before a machine may go.
     - scale_down_delay_use_idle_time: false counts them from the worker's registration, as Spacelift does.
@@ -54,6 +55,11 @@ variable "autoscaling_configuration" {
   validation {
     condition     = var.autoscaling_configuration == null ? true : var.autoscaling_configuration.max_create >= 0 && var.autoscaling_configuration.max_terminate >= 0 && var.autoscaling_configuration.scale_down_delay >= 0
     error_message = "autoscaling_configuration: max_create, max_terminate and scale_down_delay are at least 0."
+  }
+
+  validation {
+    condition     = var.autoscaling_configuration == null ? true : can(regex("^(rate\\((1 minute|[2-4] minutes)\\)|cron\\(.+\\))$", var.autoscaling_configuration.schedule_expression))
+    error_message = "autoscaling_configuration.schedule_expression is \"rate(1 minute)\" to \"rate(4 minutes)\", or a cron(...) that is as frequent: after five minutes without a look the next one only observes, so a slower one would never act."
   }
 }
 

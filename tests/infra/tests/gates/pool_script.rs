@@ -139,6 +139,20 @@ fn what_excludes_each_other_is_refused_with_a_sentence() {
             None,
         ),
         (
+            with(
+                &w,
+                json!({ "autoscaling_configuration": { "local_package": "a.zip", "schedule_expression": "rate(5 minutes)" } }),
+            ),
+            Some("a slower one would never act"),
+        ),
+        (
+            with(
+                &w,
+                json!({ "autoscaling_configuration": { "local_package": "a.zip", "schedule_expression": "rate(4 minutes)" } }),
+            ),
+            None,
+        ),
+        (
             with(&w, json!({ "documents_bucket": "b" })),
             Some("documents_bucket is for Spacelift pools"),
         ),
