@@ -168,7 +168,11 @@ fn check_left(home: &Home<'_>, slug: &str, at: At, spaces: &Spaces<'_>, faults: 
     }
     let message =
         format!("stack `{slug}` was repository `{}`'s, and what it left is kept", left.owner);
-    faults.add(at, message, Some("choose another name".to_owned()));
+    let help = format!(
+        "choose another name, or let `{}` declare it, with `repository: {}` for its code",
+        left.owner, home.repo
+    );
+    faults.add(at, message, Some(help));
 }
 
 struct Resolver<'a> {

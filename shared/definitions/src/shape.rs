@@ -74,11 +74,15 @@ fn check_flag(node: &Node, label: &str, faults: &mut Faults<'_>) {
     if flag(node).is_some() {
         return;
     }
-    let help = match node.scalar().map(str::to_ascii_lowercase).as_deref() {
-        Some("yes" | "on" | "y" | "true") => Some("write true, without quotes".to_owned()),
-        Some("no" | "off" | "n" | "false") => Some("write false, without quotes".to_owned()),
+    let meant = match node.scalar().map(str::to_ascii_lowercase).as_deref() {
+        Some("yes" | "on" | "y" | "true") => Some("true"),
+        Some("no" | "off" | "n" | "false") => Some("false"),
         _ => None,
     };
+    let help = meant.map(|meant| match &node.content {
+        Content::Quoted(_) => format!("write {meant}, without quotes"),
+        _ => format!("YAML 1.2 reads that as text: write {meant}"),
+    });
     faults.add(node.at, format!("{label} must be true or false, found {}", found(node)), help);
 }
 

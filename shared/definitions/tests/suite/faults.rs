@@ -107,7 +107,13 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ]),
     // Types.
     ("a flag in YAML 1.1", "version: 1\nstacks: [{ name: a, autodeploy: yes }]", &[
-        "2:33: `autodeploy` must be true or false, found `yes` — write true, without quotes",
+        "2:33: `autodeploy` must be true or false, found `yes` — YAML 1.2 reads that as text: write true",
+    ]),
+    ("another flag in YAML 1.1", "version: 1\nstacks: [{ name: a, autodeploy: Off }]", &[
+        "2:33: `autodeploy` must be true or false, found `Off` — YAML 1.2 reads that as text: write false",
+    ]),
+    ("a flag of YAML 1.1 in quotes", "version: 1\nstacks: [{ name: a, autodeploy: 'no' }]", &[
+        "2:33: `autodeploy` must be true or false, found the text `no` — write false, without quotes",
     ]),
     ("a flag in quotes", "version: 1\nstacks: [{ name: a, autodeploy: \"true\" }]", &[
         "2:33: `autodeploy` must be true or false, found the text `true` — write true, without quotes",
@@ -226,7 +232,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "2:18: stack `shop` belongs to repository `apps` — choose another name",
     ]),
     ("a stack that left another repository", "version: 1\nstacks: [{ name: Old }]", &[
-        "2:18: stack `old` was repository `apps`'s, and what it left is kept — choose another name",
+        "2:18: stack `old` was repository `apps`'s, and what it left is kept — choose another name, or let `apps` declare it, with `repository: infra` for its code",
     ]),
     ("a stack that left and comes back", "version: 1\nstacks: [{ name: mine }]", &[]),
     ("administrative stack", "version: 1\nstacks: [{ name: infra-definitions }]", &[
@@ -317,7 +323,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ]),
     ("all at once", "version: 1\nstacks:\n  - name: a\n    brnach: b\n    autodeploy: yes\n    space: app\n    depends_on: [{ stack: a }]\n    drift: {}\n", &[
         "4:5: unknown key `brnach` — did you mean `branch`?",
-        "5:17: `autodeploy` must be true or false, found `yes` — write true, without quotes",
+        "5:17: `autodeploy` must be true or false, found `yes` — YAML 1.2 reads that as text: write true",
         "6:12: unknown space `app` — did you mean `apps`?",
         "7:27: stack `a` depends on itself",
         "8:12: missing key `schedule`",
