@@ -59,12 +59,22 @@ fn looked_at(context: &Context, id: &str, yes: bool) -> Result<ConfirmRequest, F
     Ok(request)
 }
 
-fn confirmable(detail: &RunDetail) -> Result<ConfirmRequest, Failure> {
+pub(super) fn confirmable(detail: &RunDetail) -> Result<ConfirmRequest, Failure> {
     let run = &detail.run;
-    let digest = detail.plan_digest.clone().filter(|_| detail.can.contains(&Verb::Confirm));
-    let Some(plan_digest) = digest else {
-        let why = format!("the run {} is {}: there is no plan to confirm", run.id, run.state);
-        return Err(Failure::new(Exit::Refused, why));
+    let refused = |what: &str| {
+        let (id, state) = (short_run(&run.id), run.state);
+        Failure::new(Exit::Refused, format!("the run {id} is {state}: {what}"))
     };
-    Ok(ConfirmRequest { plan_digest, version: run.version })
+    match (&detail.plan_digest, &detail.confirmed_by) {
+        (Some(digest), _) if detail.can.contains(&Verb::Confirm) => {
+            Ok(ConfirmRequest { plan_digest: digest.clone(), version: run.version })
+        }
+        (Some(_), _) => {
+            let why = format!("to confirm a run of {} needs the role writer there", run.stack);
+            Err(Failure::new(Exit::NotAllowed, why))
+        }
+        (None, Some(by)) => Err(refused(&format!("already confirmed, by {by}"))),
+        (None, None) if run.terminal => Err(refused("it has ended")),
+        (None, None) => Err(refused("there is no plan to confirm")),
+    }
 }

@@ -1,7 +1,7 @@
 //! Waiting for a run: to its end, until it needs a person, or until patience ends.
 use super::{Context, url};
 use crate::exit::{Exit, Failure};
-use crate::output::{run_line, short_run, span};
+use crate::output::{Look, plain, run_line, short_run, span};
 use api::v1::{RunDetail, RunView, Verb};
 use clap::Args;
 use std::thread::sleep;
@@ -75,12 +75,22 @@ pub(crate) fn until_end(
         if let (Some(exit), true) = (ending(&detail.run), fresh) {
             return Ok((detail, exit));
         }
-        if shown != Some(detail.run.state) {
-            shown = Some(detail.run.state);
-            context.out.remark(&run_line(&detail.run, &context.out.look()));
+        let news = Some((detail.run.state, detail.run.note.clone()));
+        if shown != news {
+            shown = news;
+            context.out.remark(&told(&detail.run, &context.out.look()));
         }
         out_of_patience(id, wait, began, &format!("still {}", detail.run.state))?;
         sleep(if began.elapsed() < YOUNG { LOOK_SOON } else { LOOK_LATER });
+    }
+}
+
+/// One line: its state, and what it waits for.
+fn told(run: &RunView, look: &Look) -> String {
+    let line = run_line(run, look);
+    match &run.note {
+        Some(note) => format!("{line}: {}", plain(windlass_core::run::headline(note))),
+        None => line,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `windlass why`: what led to this, in sentences.
-use super::{Context, find, url};
-use crate::exit::{Exit, Failure, Outcome};
+use super::{Context, url};
+use crate::exit::Outcome;
 use crate::output;
 use api::v1::WhyView;
 
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Outcome {
     let what = named_in_git(&args.what).unwrap_or_else(|| args.what.clone());
-    let view = ask(context, &what).or_else(|failure| by_part(context, &what, failure))?;
+    let view: WhyView = context.client.get(&format!("/why/{}", url::part(what.trim())))?;
     context.show(&view, |look| output::why(&view, look))
 }
 
@@ -29,20 +29,4 @@ fn named_in_git(what: &str) -> Option<String> {
     let out = std::process::Command::new("git").args(words).output();
     let out = out.ok().filter(|out| what.starts_with("HEAD") && out.status.success())?;
     Some(String::from_utf8_lossy(&out.stdout).trim().to_owned())
-}
-
-fn ask(context: &Context, what: &str) -> Result<WhyView, Failure> {
-    context.client.get(&format!("/why/{}", url::part(what)))
-}
-
-/// Perhaps it is a part of a run's id, which only we complete.
-fn by_part(context: &Context, what: &str, failure: Failure) -> Result<WhyView, Failure> {
-    if failure.exit != Exit::NotFound {
-        return Err(failure);
-    }
-    match find::run(&context.client, what) {
-        Ok(id) if id != what => ask(context, &id),
-        Err(several) if several.exit == Exit::Usage => Err(several),
-        _ => Err(failure),
-    }
 }

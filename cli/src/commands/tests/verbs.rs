@@ -22,7 +22,57 @@ fn a_confirmed_plan_is_applied_and_a_run_has_one_end() {
     // Twice is once too often.
     let again = stage.types(&["run", "confirm", id, "--yes"]);
     assert_eq!(again.exit, 5, "{again:?}");
-    assert!(again.stderr.contains("FINISHED"), "{again:?}");
+    let said = format!("the run {} is FINISHED: already confirmed, by ada", &id[18..]);
+    assert!(again.stderr.contains(&said), "{again:?}");
+    // One that nobody will apply any more says what became of it.
+    let planned = document(&stage, &["run", "trigger", "app-b", "--wait", "--timeout", "60s"], 6);
+    let id = planned["id"].as_str().unwrap();
+    assert_eq!(stage.types(&["run", "discard", id]).exit, 0);
+    let gone = stage.types(&["run", "confirm", id, "--yes"]);
+    assert_eq!(gone.exit, 5, "{gone:?}");
+    assert!(gone.stderr.contains("is DISCARDED: it has ended"), "{gone:?}");
+}
+
+#[test]
+fn a_reader_hears_that_confirming_needs_more() {
+    let stage = Stage::of(true, World::demo);
+    let waits = newest(&stage, "app-b");
+    let mut detail = document(&stage, &["run", "show", waits["id"].as_str().unwrap()], 0);
+    detail["can"] = serde_json::json!([]);
+    let detail: api::v1::RunDetail = serde_json::from_value(detail).unwrap();
+    let refused = crate::commands::plan::confirmable(&detail).unwrap_err();
+    assert_eq!(refused.exit.code(), 7);
+    assert!(refused.sentence.contains("needs the role writer"), "{refused}");
+}
+
+#[test]
+fn waiting_names_its_reason_once() {
+    let stage = Stage::of(true, World::demo);
+    let id = newest(&stage, "app-b")["id"].as_str().unwrap().to_owned();
+    let line = ["run", "trigger", "app-b", "--wait", "--timeout", "2s"];
+    let ended = stage.types(&line);
+    assert_eq!(ended.exit, 124, "{ended:?}");
+    let reason = format!(": is next; run {id} has the stack and is UNCONFIRMED");
+    assert_eq!(ended.stderr.matches(&reason).count(), 1, "{ended:?}");
+}
+
+#[test]
+fn a_run_is_named_by_either_end_of_its_id() {
+    let stage = Stage::of(false, World::demo);
+    let list = document(&stage, &["run", "list"], 0);
+    let ids: Vec<&str> =
+        list["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap()).collect();
+    let id = ids[0];
+    let alone = |part: &&str| ids.iter().filter(|id| id.starts_with(*part)).count() == 1;
+    let beginning = (4..26).map(|n| &id[..n]).find(alone).unwrap();
+    for name in [beginning, &id[20..], &id[20..].to_ascii_lowercase(), id] {
+        let shown = document(&stage, &["run", "show", name], 0);
+        assert_eq!(shown["id"], id, "{name}");
+    }
+    let several = stage.types(&["run", "show", &id[..4]]);
+    assert_eq!(several.exit, 2, "{several:?}");
+    assert!(several.stderr.contains("is short for several runs: "), "{several:?}");
+    assert!(several.stderr.contains(&id[18..]), "{several:?}");
 }
 
 #[test]

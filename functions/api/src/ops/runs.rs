@@ -1,6 +1,7 @@
 //! Runs as they are now. While one is open its stack's head holds it, and its document tells only how
 //! it began; when it has ended, its document tells the end.
 use super::list::{AT_ONCE, load_many, newest, ulid_time};
+use super::named::named;
 use super::sight::Sight;
 use super::stacks::{head_of, space_of};
 use super::{App, Error, is_run_id, view};
@@ -32,7 +33,7 @@ pub(crate) struct RunQuery {
     pub(crate) after: Option<String>,
 }
 
-/// The id of a run that exists, of a stack that the caller may know of.
+/// The whole id of a run that exists, of a stack that the caller may know of.
 pub(super) async fn locate(
     app: &App,
     who: &Who,
@@ -43,12 +44,10 @@ pub(super) async fn locate(
 }
 
 async fn stored(app: &App, who: &Who, id: &str) -> Result<(Seen<Run>, Option<StackHead>), Error> {
+    let id = named(app, who, id).await?;
     let unknown = || Error::NotFound(format!("there is no run {id}"));
-    if !is_run_id(id) {
-        return Err(unknown());
-    }
     let docs = &*app.deps.docs;
-    let found = cas::load::<Run>(docs, &keys::run(&id.into())).await?;
+    let found = cas::load::<Run>(docs, &keys::run(&id)).await?;
     let run = found.ok_or_else(unknown)?.value;
     let head = cas::load::<StackHead>(docs, &keys::head(&run.stack)).await?;
     let head = head.map(|found| found.value);

@@ -109,6 +109,7 @@ pub(super) fn run_detail(doc: &Run) -> RunDetail {
         can: can(doc),
         plan_digest: waiting.map(|planned| planned.plan.digest.0.clone()),
         plan_round: waiting.map(|planned| planned.round),
+        confirmed_by: doc.confirmed_by().map(str::to_owned),
         has_changes: doc.changes_key.is_some(),
         warnings: doc.warnings.clone(),
         waits: doc.new.waits.iter().map(|(run, w)| wait(&run.0, w)).collect(),

@@ -1,5 +1,7 @@
 //! Why things are as they are, in sentences: from rollouts, histories, waits, locks and queues.
+use super::definitions::{about_definitions, faulty_definitions};
 use super::fleet::pool_sentence;
+use super::named::named;
 use super::rollouts::commit;
 use super::runs::{fresh, load};
 use super::sight::Sight;
@@ -7,11 +9,9 @@ use super::stacks::head_of;
 use super::{App, Error, is_run_id, is_slug};
 use crate::auth::Who;
 use crate::v1::{RolloutView, RunView, WhyLine, WhyView};
-use std::collections::BTreeSet;
-use windlass_core::definition::administrative_slug;
 use windlass_core::id::StackId;
 use windlass_core::rollout::{Outcome, Wait};
-use windlass_core::run::{Run, State, headline};
+use windlass_core::run::{Run, State, StateName, headline};
 use windlass_core::stack::StackHead;
 use windlass_core::summary::Summary;
 
@@ -92,13 +92,22 @@ pub(crate) async fn why(app: &App, who: &Who, what: &str) -> Result<WhyView, Err
     }
     match commit(app, who, what).await {
         Ok(found) => {
-            let mut lines = about_definitions(app, who, &found.commit.sha, &found.rollouts).await?;
-            lines.extend(found.rollouts.iter().rev().flat_map(about_rollout));
+            let (mut lines, faulty) =
+                about_definitions(app, who, &found.commit.sha, &found.rollouts).await?;
+            for rollout in found.rollouts.iter().rev() {
+                lines.extend(about_rollout(rollout, faulty.contains(&rollout.repository)));
+            }
             Ok(WhyView { what: found.commit.sha, kind: "commit".to_owned(), lines })
         }
         Err(Error::NotFound(_)) => {
+            match named(app, who, what).await {
+                Ok(id) => return about_run(app, who, id.as_str()).await,
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
             let shown: String = what.chars().take(80).collect();
-            let why = format!("{shown} is no commit, stack or run that is known here");
+            let faulty = faulty_definitions(app, who).await?.unwrap_or_default();
+            let why = format!("{shown} is no commit, stack or run that is known here{faulty}");
             Err(Error::NotFound(why))
         }
         Err(error) => Err(error),
@@ -109,7 +118,7 @@ fn line(text: impl Into<String>) -> WhyLine {
     WhyLine { text: text.into(), at: None, stack: None, run: None }
 }
 
-fn line_of(run: &Run, text: impl Into<String>) -> WhyLine {
+pub(super) fn line_of(run: &Run, text: impl Into<String>) -> WhyLine {
     WhyLine {
         text: text.into(),
         at: None,
@@ -122,7 +131,7 @@ async fn about_run(app: &App, who: &Who, id: &str) -> Result<WhyView, Error> {
     let (run, head) = fresh(app, who, id).await?;
     let sight = Sight::of(app, who).await?;
     let lines = run_lines(app, who, &sight, &run, head.as_ref()).await?;
-    Ok(WhyView { what: id.to_owned(), kind: "run".to_owned(), lines })
+    Ok(WhyView { what: run.id().0.clone(), kind: "run".to_owned(), lines })
 }
 
 /// Of a run as `sight` blurred it.
@@ -136,7 +145,7 @@ async fn run_lines(
     let note = run.state.note().or_else(|| head.and_then(|head| waiting(run, head)));
     let (stack, state) = (&run.stack, run.state.name());
     let what = match note {
-        Some(note) => format!("The run of {stack} is {state}: {}.", unstop(&note)),
+        Some(note) => format!("The run of {stack} is {state}: {}", ended(&note)),
         None => format!("The run of {stack} is {state}."),
     };
     let mut lines = vec![WhyLine { at: Some(run.since.rfc3339()), ..line_of(run, what) }];
@@ -147,7 +156,7 @@ async fn run_lines(
         lines.extend(pool_sentence(app, who, &def.worker_pool).await?.map(line));
     }
     if !run.new.because.is_empty() {
-        let text = format!("It exists because: {}.", unstop(&run.new.because));
+        let text = format!("It exists because: {}", ended(&run.new.because));
         lines.push(WhyLine { at: Some(run.created_at.rfc3339()), ..line(text) });
     }
     if run.new.pinned {
@@ -191,13 +200,14 @@ fn history_lines(run: &Run) -> Vec<WhyLine> {
     news.map(|(_, step)| {
         let by = step.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
         let note = step.note.as_ref().map(|note| format!(": {}", unstop(note)));
-        let text = format!("It became {}{by}{}.", step.state, note.unwrap_or_default());
+        let text = format!("It became {}{by}{}", step.state, note.unwrap_or_default());
+        let text = ended(&text);
         WhyLine { at: Some(step.at.rfc3339()), ..line(text) }
     })
     .collect()
 }
 
-fn parent_sentence(wait: &Wait, state: Option<windlass_core::run::StateName>) -> String {
+fn parent_sentence(wait: &Wait, state: Option<StateName>) -> String {
     let stack = &wait.stack;
     let uses: Vec<&str> = wait.references.iter().map(|r| r.output.as_str()).collect();
     let uses = match uses.is_empty() {
@@ -296,52 +306,8 @@ fn root(project_root: &str) -> &str {
     if project_root.is_empty() { "the repository's root" } else { project_root }
 }
 
-/// Of how many runs of an administrative stack the commit's own is looked for.
-const DEFINITION_RUNS_MAX: usize = 200;
-
-/// What became of the definitions of this commit, where it brought new ones: until they are
-/// applied, the last good ones route it.
-async fn about_definitions(
-    app: &App,
-    who: &Who,
-    sha: &str,
-    rollouts: &[RolloutView],
-) -> Result<Vec<WhyLine>, Error> {
-    let repos: BTreeSet<&str> = rollouts.iter().map(|r| r.repository.as_str()).collect();
-    let sight = Sight::of(app, who).await?;
-    let mut lines = Vec::new();
-    for repo in repos {
-        let slug = administrative_slug(&repo.into());
-        if head_of(app, who, slug.as_str()).await.is_err() {
-            continue;
-        }
-        let ids =
-            super::runs::ids(app, who, Some(slug.as_str()), None, DEFINITION_RUNS_MAX).await?;
-        for id in ids.iter().rev() {
-            let Some(run) = load(app, &sight, id).await? else { continue };
-            if run.new.commit.sha.as_str() != sha || run.superseded_by.is_some() {
-                continue;
-            }
-            let state = run.state.name();
-            let text = match &run.state {
-                State::Finished => format!("Its definitions are applied ({slug} is {state})."),
-                State::Unconfirmed { .. } => format!(
-                    "Its definitions wait for somebody: windlass run confirm {id}. Until then the \
-                     last ones stay."
-                ),
-                State::Failed { reason } => format!(
-                    "Its definitions are not applied, the last good ones stay: {}.",
-                    unstop(&reason.to_string())
-                ),
-                _ => format!("Its definitions are on their way ({slug} is {state})."),
-            };
-            lines.push(WhyLine { at: Some(run.since.rfc3339()), ..line_of(&run, text) });
-        }
-    }
-    Ok(lines)
-}
-
-fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
+/// `faulty`: the definitions that came with it failed, so that older ones routed it.
+fn about_rollout(rollout: &RolloutView, faulty: bool) -> Vec<WhyLine> {
     let (repo, branch) = (&rollout.repository, &rollout.branch);
     let came = match &rollout.triggered_by {
         Some(by) => format!("{by} triggered it on {branch} of {repo}."),
@@ -349,18 +315,22 @@ fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
     };
     let mut lines = vec![WhyLine { at: Some(rollout.at.clone()), ..line(came) }];
     if let Some(nothing) = &rollout.nothing {
-        lines.push(line(format!("No stack ran: {}.", unstop(nothing))));
+        let why = match faulty {
+            true => format!("its definitions failed, and in the last good ones {nothing}"),
+            false => nothing.clone(),
+        };
+        lines.push(line(format!("No stack ran: {}", ended(&why))));
     }
     for planned in &rollout.runs {
         let stack = &planned.stack;
         let because = match planned.because.as_str() {
             "" => String::new(),
-            because => format!(" It is part of this because: {}.", unstop(because)),
+            because => format!(" It is part of this because: {}", ended(because)),
         };
         let text = match &planned.run {
             None => format!("{stack}: its run is not there yet.{because}"),
             Some(RunView { state, note: Some(note), .. }) => {
-                format!("{stack} is {state}: {}.{because}", unstop(note))
+                format!("{stack} is {state}: {}{because}", ended(note))
             }
             Some(RunView { state, .. }) => format!("{stack} is {state}.{because}"),
         };
@@ -371,6 +341,12 @@ fn about_rollout(rollout: &RolloutView) -> Vec<WhyLine> {
         });
     }
     lines
+}
+
+/// The end of a sentence: its first line with a full stop, or with its own question mark.
+pub(super) fn ended(text: &str) -> String {
+    let text = unstop(text);
+    if text.ends_with(['?', '!']) { text.to_owned() } else { format!("{text}.") }
 }
 
 /// Without its full stop, so that it fits into a sentence; only its first line.

@@ -68,6 +68,9 @@ pub struct RunDetail {
     /// Of the plan that waits for a person; a confirmation names it.
     pub plan_digest: Option<String>,
     pub plan_round: Option<u32>,
+    /// Who confirmed the plan that is, or was, carried out, if a person did.
+    #[serde(default)]
+    pub confirmed_by: Option<String>,
     /// `GET /runs/{id}/changes` has something to show.
     pub has_changes: bool,
     pub warnings: Vec<String>,

@@ -170,7 +170,83 @@ async fn commands_take_effect_or_say_why_not() {
     assert_eq!(detail.run.state.as_str(), "FINISHED");
     let second = world.post(&path, confirm(&digest, version)).await;
     assert_eq!(second.status, 409);
-    assert_eq!(second.json()["message"], "the run is FINISHED: it has ended");
+    assert_eq!(second.json()["message"], "the run is FINISHED: already confirmed, by ada");
+    assert_eq!(detail.confirmed_by.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn a_run_goes_by_a_beginning_or_an_end_that_means_it_alone() {
+    let mut world = World::demo().await;
+    let runs: api::v1::RunList = world.get("/runs").await.to();
+    let all: Vec<&str> = runs.runs.iter().map(|run| run.id.as_str()).collect();
+    let run = world.last("app-b").await;
+    // As much of it as no other has.
+    let beginning = (4..26).map(|n| &run[..n]).find(|part| {
+        all.iter().filter(|id| id.starts_with(part) || id.ends_with(part)).count() == 1
+    });
+    let (beginning, end) = (beginning.unwrap(), &run[18..]);
+    let lower = end.to_ascii_lowercase();
+    for name in [beginning, end, &lower, &run] {
+        let shown: api::v1::RunDetail = world.get(&format!("/runs/{name}")).await.to();
+        assert_eq!(shown.run.id, run, "{name}");
+        let log: api::v1::LogPage = world.get(&format!("/runs/{name}/logs")).await.to();
+        assert_eq!(log.run, run, "{name}");
+        let why: api::v1::WhyView = world.get(&format!("/why/{name}")).await.to();
+        assert_eq!((why.kind.as_str(), why.what.as_str()), ("run", run.as_str()), "{name}");
+    }
+    // All were made within the same days.
+    let short = &run[..4];
+    for path in [format!("/runs/{short}"), format!("/why/{short}")] {
+        let answer = world.get(&path).await;
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert_eq!(answer.status, 422, "{path}: {message}");
+        let start = format!("`{short}` is short for several runs: ");
+        assert!(message.starts_with(&start), "{message}");
+        assert_eq!(message.matches(" of ").count(), all.len().min(5), "{message}");
+        assert!(message.contains(&format!("{end} (UNCONFIRMED of app-b)")), "{message}");
+    }
+    let digest = world.get(&format!("/runs/{end}")).await.json();
+    let body = json!({"plan_digest": digest["plan_digest"], "version": digest["version"]});
+    assert_eq!(world.post(&format!("/runs/{end}/confirm"), body).await.status, 200);
+}
+
+/// Nothing that a definition brought is known while it fails: the failure is the answer.
+#[tokio::test]
+async fn why_says_that_the_definitions_failed_and_where() {
+    let mut world = World::demo().await;
+    let faulty = crate::common::DEFINITIONS.replace("stack: network", "stack: netwrk");
+    let faulty = format!("{faulty}  - {{ name: queue, project_root: stacks/queue }}\n");
+    let files = [("windlass.yaml", faulty.as_str()), ("stacks/queue/main.tf", "1")];
+    world.push("main", &files).await;
+    world.settle().await;
+    let place = "windlass.yaml:9:27: unknown stack `netwrk` — did you mean `network`?";
+    let run = world.last("infra-definitions").await;
+    let failed: api::v1::RunDetail = world.get(&format!("/runs/{run}")).await.to();
+    let commit = failed.run.commit.sha;
+    let lines = async |world: &mut World, what: &str| -> Vec<String> {
+        let why: api::v1::WhyView = world.get(&format!("/why/{what}")).await.to();
+        why.lines.into_iter().map(|line| line.text).collect()
+    };
+    let expect = [
+        format!("Its definitions are not applied, the last good ones stay: {place}"),
+        "It was pushed to main of infra.".to_owned(),
+        "No stack ran: its definitions failed, and in the last good ones no stack's root or glob \
+         covers what changed."
+            .to_owned(),
+    ];
+    assert_eq!(lines(&mut world, &commit).await, expect);
+    // No sentence ends twice.
+    let first = format!("The run of infra-definitions is FAILED: {place}");
+    assert_eq!(lines(&mut world, &run).await[0], first);
+    let unknown = world.get("/why/queue").await;
+    let message = format!(
+        "queue is no commit, stack or run that is known here; the newest definitions of infra \
+         failed: {place}"
+    );
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()["message"].as_str()),
+        (404, Some(&*message))
+    );
 }
 
 #[tokio::test]

@@ -265,6 +265,14 @@ impl Run {
     pub fn job(&self) -> Option<JobId> {
         self.state.job().map(|job| job.of(self.id()))
     }
+    /// Who confirmed the plan that is, or was, carried out, if a person did. A plan that was made
+    /// anew since then asks again.
+    #[must_use]
+    pub fn confirmed_by(&self) -> Option<&str> {
+        let asked = self.history.iter().rposition(|step| step.state == StateName::Unconfirmed)?;
+        let answer = self.history.get(asked + 1)?;
+        answer.by.as_deref().filter(|_| answer.state == StateName::Confirmed)
+    }
     #[must_use]
     pub fn class(&self) -> Class {
         match (self.prioritized, self.new.kind.blocking(), self.new.drift) {

@@ -80,6 +80,12 @@ impl Turn<'_> {
 
     /// The plan that is applied is the plan that was looked at, on the run as it was looked at.
     fn confirm(&mut self, actor: &str, id: &RunId, digest: &Digest, version: u32) -> Answer {
+        // Of two who confirm at once, the second should hear that it is done, and by whom.
+        let run = self.head.run(id).or_else(|| self.known(id));
+        if let Some((run, by)) = run.and_then(|run| Some((run, run.confirmed_by()?))) {
+            let why = format!("the run is {}: already confirmed, by {by}", run.state.name());
+            return Answer::Refused { why };
+        }
         let Some(run) = self.head.run(id) else { return self.not_open(id) };
         let State::Unconfirmed { planned } = &run.state else {
             let why = format!("the run is {}: confirm is not possible", run.state.name());

@@ -289,6 +289,37 @@ fn a_confirmation_is_for_what_was_looked_at() {
 }
 
 #[test]
+fn a_second_confirmation_hears_who_was_first() {
+    #[rustfmt::skip]
+    let table = [
+        ("QUEUED",    "the run is QUEUED: confirm is not possible"),
+        ("CONFIRMED", "the run is CONFIRMED: already confirmed, by ann"),
+        ("APPLYING",  "the run is APPLYING: already confirmed, by ann"),
+        ("FINISHED",  "the run is FINISHED: already confirmed, by ann"),
+        ("DISCARDED", "the run is DISCARDED: it has ended"),
+        ("FAILED",    "the run is FAILED: it has ended"),
+    ];
+    for (state, expect) in table {
+        match Stack::at(state).confirm("bob") {
+            Answer::Refused { why } => assert_eq!(why, expect, "{state}"),
+            answer => panic!("{state}: {answer:?}"),
+        }
+    }
+    // A plan that is made anew asks anew: whoever confirmed the old one is no answer.
+    let mut stack = Stack::at("UNCONFIRMED");
+    let targets = vec!["terraform_data.x".to_owned()];
+    assert_eq!(word(&stack.ask("ann", Command::Replan { run: RUN.into(), targets })), "done");
+    stack.began(Step::Planning);
+    stack.ended(Verdict::Ok);
+    assert_eq!(
+        (stack.run().state.name(), stack.run().confirmed_by()),
+        (StateName::Unconfirmed, None)
+    );
+    assert_eq!(word(&stack.confirm("cem")), "done");
+    assert_eq!(stack.run().confirmed_by(), Some("cem"));
+}
+
+#[test]
 fn locks() {
     let lock = |until| Command::Lock { note: None, until };
     let later = Some(NOW.plus_ms(MINUTE_MS));
