@@ -1,7 +1,7 @@
 //! What the program understands: its commands, and the options that all of them share.
 use crate::exit::Outcome;
 use crate::{commands, demo, lab, up, worker};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Plans and applies Terraform and OpenTofu stacks as their repositories change.
@@ -45,6 +45,34 @@ pub(crate) enum Verb {
     Operate(commands::Command),
 }
 
+/// Commands that find no server: they are one, or need none. Which server is meant, and which folder
+/// is its, means nothing to them, so their help does not offer it.
+const WITHOUT_A_SERVER: [(&str, &[&str]); 6] = [
+    ("up", &["url", "server", "token_file"]),
+    ("demo", &["data", "url", "server", "token_file"]),
+    ("lab", &["data", "url", "server", "token_file"]),
+    ("validate", &["data", "url", "server", "token_file"]),
+    ("schema", &["data", "url", "server", "token_file"]),
+    ("bench", &["data", "url", "server", "token_file"]),
+];
+
+/// The commands as [`Cli`] derives them. An option that is hidden is understood all the same: it may
+/// come from the environment.
+pub(crate) fn command() -> clap::Command {
+    let all: Vec<clap::Arg> = Cli::command().get_arguments().cloned().collect();
+    WITHOUT_A_SERVER.iter().fold(Cli::command(), |cli, (verb, unused)| {
+        let unused = all.iter().filter(|arg| unused.contains(&arg.get_id().as_str()));
+        let hidden: Vec<clap::Arg> = unused.map(|arg| arg.clone().hide(true)).collect();
+        cli.mut_subcommand(verb, |verb| verb.args(hidden))
+    })
+}
+
+/// What was typed; without a command that makes sense, the program ends here and says so.
+pub(crate) fn parse() -> Cli {
+    let typed = command().get_matches();
+    Cli::from_arg_matches(&typed).unwrap_or_else(|error| error.exit())
+}
+
 pub(crate) fn run(cli: Cli) -> Outcome {
     let Cli { global, verb } = cli;
     match verb {
@@ -59,11 +87,55 @@ pub(crate) fn run(cli: Cli) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_frame_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_offers_only_what_means_something() {
+        let help = |line: &[&str]| {
+            let words = [&["windlass"], line, &["--help"]].concat();
+            command().try_get_matches_from(words).unwrap_err().to_string()
+        };
+        #[rustfmt::skip]
+        let table: [(&[&str], &[&str], &[&str]); 6] = [
+            (&["up"],                &["--data", "--json"], &["--url", "--server", "--token-file"]),
+            (&["demo"],              &["--json", "--keep"], &["--url", "--server", "--token-file", "--data"]),
+            (&["lab"],               &[],                   &["--url", "--server", "--token-file", "--data"]),
+            (&["bench", "overhead"], &["--json"],           &["--url", "--server", "--token-file", "--data"]),
+            (&["validate"],          &["--json"],           &["--url", "--server", "--token-file", "--data"]),
+            (&["run", "list"],       &["--url", "--server", "--token-file", "--data"], &[]),
+        ];
+        for (line, offers, hides) in table {
+            let help = help(line);
+            for option in offers {
+                assert!(help.contains(option), "{line:?} offers {option}: {help}");
+            }
+            for option in hides {
+                assert!(!help.contains(option), "{line:?} does not offer {option}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hidden_option_is_understood() {
+        let line = ["windlass", "up", "--repo", ".", "--url", "https://example.org", "--data", "d"];
+        let typed = command().try_get_matches_from(line).unwrap();
+        let cli = Cli::from_arg_matches(&typed).unwrap();
+        assert_eq!(cli.global.remote.url.as_deref(), Some("https://example.org"));
+        assert_eq!(cli.global.data.as_deref(), Some(std::path::Path::new("d")));
+    }
+
+    #[test]
+    fn up_is_headless_unless_it_is_told_to_open() {
+        let parse = |more: &[&str]| {
+            let line = [&["windlass", "up", "--repo", "."], more].concat();
+            command().try_get_matches_from(line).is_ok()
+        };
+        assert!(parse(&[]) && parse(&["--headless"]) && parse(&["--open"]));
+        assert!(!parse(&["--headless", "--open"]));
     }
 
     #[test]

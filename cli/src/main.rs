@@ -15,11 +15,10 @@ mod term;
 mod up;
 mod worker;
 
-use clap::Parser as _;
 use exit::Exit;
 
 fn main() -> Exit {
-    let cli = frame::Cli::parse();
+    let cli = frame::parse();
     let verbose = cli.global.verbose || std::env::var_os("RUST_LOG").is_some();
     match frame::run(cli) {
         Ok(exit) => exit,

@@ -33,7 +33,7 @@ use tokio::runtime::Runtime;
                         demo --keep"
 )]
 pub(crate) struct Args {
-    /// Ask nothing, open nothing, end with the story
+    /// Ask nothing, and end with the story instead of serving its console until Ctrl-C
     #[arg(long)]
     headless: bool,
     /// Leave the sample repository and its data where they are

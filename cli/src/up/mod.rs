@@ -3,13 +3,13 @@ mod bind;
 pub(crate) mod crew;
 pub(crate) mod folder;
 pub(crate) mod logging;
+mod needs;
 pub(crate) mod prerequisites;
 mod repos;
 pub(crate) mod server;
 pub(crate) mod server_file;
 pub(crate) mod signals;
 pub(crate) mod states;
-mod waiting;
 mod watching;
 
 pub(crate) use repos::parse_all;
@@ -41,8 +41,11 @@ pub(crate) struct Args {
     #[arg(long)]
     write: bool,
     /// Open the console in a browser
-    #[arg(long)]
+    #[arg(long, conflicts_with = "headless")]
     open: bool,
+    /// Open nothing: as without --open, said aloud in a script
+    #[arg(long)]
+    headless: bool,
 }
 
 /// A runtime for one server: two threads are plenty beside one writer.
@@ -98,7 +101,7 @@ async fn serve(global: &Global, config: Config, open: bool) -> Outcome {
         tell("windlass: no browser could be opened; follow the link\n");
     }
     if !global.json {
-        server.tell_of_waiting(tell);
+        server.tell_of_needs(tell);
     }
     signals.next().await;
     tell("windlass: finishing what runs; Ctrl-C again stops at once (running applies go on)\n");

@@ -15,7 +15,7 @@ use adapter_files::{FolderBlobs, SealedSecrets};
 use adapter_git::Mirrors;
 use adapter_socket::{Authority, Ports};
 use adapter_sqlite::Store;
-use api::auth::MemSessions;
+use api::auth::KeptSessions;
 use api::v1::LoginLink;
 use scheduler::{Deps, WriteIds};
 use std::future::Future;
@@ -191,7 +191,7 @@ impl Server {
         };
         server.recover(house).await?;
         server.serve_workers(house, authority)?;
-        server.serve_people(listener)?;
+        server.serve_people(listener).await?;
         server.run_loops();
         for found in found {
             let (deps, stop) = (server.deps.clone(), server.intake.subscribe());
@@ -230,14 +230,14 @@ impl Server {
         Ok(())
     }
 
-    fn serve_people(&mut self, listener: std::net::TcpListener) -> Result<(), Failure> {
+    async fn serve_people(&mut self, listener: std::net::TcpListener) -> Result<(), Failure> {
         let unusable = |e| Failure::missing("the port can't be served").because(e);
         listener.set_nonblocking(true).map_err(unusable)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
         let port = listener.local_addr().map_err(unusable)?.port();
         let (token, hosts) = (&self.access.token, api::Auth::local_hosts(port));
-        let sessions = Arc::new(MemSessions::new(self.deps.clock.clone()));
-        let auth = api::Auth::new(token, &user(), hosts, sessions);
+        let sessions = KeptSessions::open(self.deps.docs.clone(), self.deps.clock.clone()).await?;
+        let auth = api::Auth::new(token, &user(), hosts, Arc::new(sessions));
         let router = api::router(api::Deps {
             docs: self.deps.docs.clone(),
             queues: self.deps.queues.clone(),
@@ -283,10 +283,11 @@ impl Server {
         });
     }
 
-    /// From now on, whoever reads what `say` writes hears of each run that waits for a person.
-    pub(crate) fn tell_of_waiting(&mut self, say: impl Fn(&str) + Send + Sync + 'static) {
+    /// From now on, whoever reads what `say` writes hears of each run that waits for a person, and
+    /// of definitions that fail.
+    pub(crate) fn tell_of_needs(&mut self, say: impl Fn(&str) + Send + Sync + 'static) {
         let deps = self.deps.clone();
-        self.until_the_end(super::waiting::tell(deps, say));
+        self.until_the_end(super::needs::tell(deps, say));
     }
 
     /// Runs until the loops are told to stop, then is dropped wherever it is.

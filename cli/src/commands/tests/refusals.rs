@@ -70,7 +70,6 @@ fn another_token_is_not_allowed_in() {
 
 #[test]
 fn help_has_examples_everywhere() {
-    use clap::CommandFactory as _;
     fn look(command: &clap::Command, path: &str) {
         let path = format!("{path} {}", command.get_name());
         if command.is_hide_set() {
@@ -82,5 +81,54 @@ fn help_has_examples_everywhere() {
         }
         command.get_subcommands().for_each(|inner| look(inner, &path));
     }
-    look(&crate::frame::Cli::command(), "");
+    look(&crate::frame::command(), "");
+}
+
+/// The table of docs/cli.md: its first column names each command, or its parent alone for all below
+/// it; `stack list`, `show` in one cell are two commands of `stack`.
+fn documented() -> std::collections::BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let table = text.lines().skip_while(|line| !line.starts_with("| command |")).skip(2);
+    let mut named = std::collections::BTreeSet::new();
+    for row in table.take_while(|line| line.starts_with("| ")) {
+        let cell = row.split(" | ").next().unwrap();
+        let mut parent = String::new();
+        for said in cell.split('`').skip(1).step_by(2) {
+            let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
+            let words: Vec<&str> = said.split(' ').take_while(is_word).collect();
+            match words.as_slice() {
+                [verb] => named.insert(format!("{parent}{verb}")),
+                [above, verb] => {
+                    parent = format!("{above} ");
+                    named.insert(format!("{above} {verb}"))
+                }
+                other => panic!("{row}: {other:?} names no command"),
+            };
+        }
+    }
+    named
+}
+
+#[test]
+fn every_command_stands_in_the_docs() {
+    let cli = crate::frame::command();
+    let (named, mut exist) = (documented(), std::collections::BTreeSet::new());
+    for verb in cli.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let name = verb.get_name();
+        exist.insert(name.to_owned());
+        for inner in verb.get_subcommands() {
+            let whole = format!("{name} {}", inner.get_name());
+            assert!(
+                named.contains(&whole) || (named.contains(name) && name == "bench"),
+                "docs/cli.md does not name `{whole}`"
+            );
+            exist.insert(whole);
+        }
+        let told = verb.has_subcommands() || named.contains(name);
+        assert!(told, "docs/cli.md does not name `{name}`");
+    }
+    for name in named {
+        assert!(exist.contains(&name), "docs/cli.md names `{name}`, which does not exist");
+    }
 }

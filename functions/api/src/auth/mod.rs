@@ -16,7 +16,7 @@ pub use guard::GatewayHost;
 pub(crate) use guard::{Visitor, api_guard, console_guard, cookie, host_guard, security_headers};
 pub use keys::bootstrap_key;
 pub(crate) use keys::{find_key, is_key_id, key_view, new_key};
-pub use sessions::{DocSessions, Kind, MemSessions, Place, Session, Sessions};
+pub use sessions::{DocSessions, KeptSessions, Kind, MemSessions, Place, Session, Sessions};
 pub(crate) use who::{Admin, Seen, Tree, Who, Writer};
 
 use crate::ops::{App, Error};

@@ -1,4 +1,5 @@
-//! Where tokens, sessions and login links are kept: in this process, or (on AWS) as documents.
+//! Where tokens, sessions and login links are kept: in one process and, of browsers, beside it
+//! (`windlass up`), or (on AWS) as documents.
 use crate::ops::random_id;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windlass_core::id::Digest;
 use windlass_core::keys;
 use windlass_core::time::{MINUTE_MS, UnixMs};
-use windlass_ports::docs::PutError;
+use windlass_ports::docs::{LIST_MAX, PutError};
 use windlass_ports::{Clock, Docs, Fault, cas};
 
 /// What the holder of a ticket may do with it.
@@ -94,19 +95,27 @@ impl MemSessions {
     }
 }
 
-#[async_trait]
-impl Sessions for MemSessions {
-    async fn put(&self, place: &Place, session: Session) -> Result<(), Fault> {
+impl MemSessions {
+    /// Those that had to make room for it are returned.
+    fn add(&self, place: &Place, session: Session) -> Vec<(Place, Session)> {
         let now = self.clock.now();
-        let mut all = self.lock();
+        let (mut all, mut gone) = (self.lock(), Vec::new());
         all.retain(|_, known| now < known.expires_at);
         while let Some(holder) = crowding(&all, &session.key) {
             // They are in the order in which they end.
             let first = all.iter().find(|(_, known)| known.key == holder).map(|(at, _)| at.clone());
-            let Some(first) = first else { break };
-            all.remove(&first);
+            let Some(first) = first.and_then(|at| all.remove_entry(&at)) else { break };
+            gone.push(first);
         }
         all.insert(place.clone(), session);
+        gone
+    }
+}
+
+#[async_trait]
+impl Sessions for MemSessions {
+    async fn put(&self, place: &Place, session: Session) -> Result<(), Fault> {
+        self.add(place, session);
         Ok(())
     }
     async fn get(&self, place: &Place) -> Result<Option<Session>, Fault> {
@@ -202,5 +211,65 @@ impl Sessions for DocSessions {
             let _ = docs.delete(&key, &rest.version).await;
         }
         Ok(Some(found.value.session))
+    }
+}
+
+/// Sessions of one process, of which a browser's outlive it. A token does not (its key makes
+/// another), nor does a link (it lasts a minute).
+pub struct KeptSessions {
+    mem: MemSessions,
+    kept: DocSessions,
+}
+
+impl KeptSessions {
+    /// With what an earlier process left. The bounds hold for that as well.
+    pub async fn open(docs: Arc<dyn Docs>, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let this = Self {
+            mem: MemSessions::new(clock.clone()),
+            kept: DocSessions::new(docs.clone(), clock.clone()),
+        };
+        let mut after = format!("{}{:0TIME_DIGITS$}", keys::SESSIONS, clock.now().0);
+        loop {
+            let page = docs.list(keys::SESSIONS, Some(&after), LIST_MAX).await?;
+            for place in page.iter().filter_map(|at| at.key.strip_prefix(keys::SESSIONS)) {
+                let place = Place(place.to_owned());
+                let found = this.kept.get(&place).await?;
+                if let Some(session) = found.filter(|found| found.kind == Kind::Browser) {
+                    this.forget(this.mem.add(&place, session)).await?;
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == LIST_MAX => after.clone_from(&last.key),
+                _ => return Ok(this),
+            }
+        }
+    }
+
+    async fn forget(&self, gone: Vec<(Place, Session)>) -> Result<(), Fault> {
+        for (place, _) in gone.iter().filter(|(_, session)| session.kind == Kind::Browser) {
+            self.kept.take(place).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sessions for KeptSessions {
+    async fn put(&self, place: &Place, session: Session) -> Result<(), Fault> {
+        if session.kind == Kind::Browser {
+            self.kept.put(place, session.clone()).await?;
+        }
+        self.forget(self.mem.add(place, session)).await
+    }
+    async fn get(&self, place: &Place) -> Result<Option<Session>, Fault> {
+        self.mem.get(place).await
+    }
+    /// What is beside the process goes first: whoever logged out must not be back after a restart.
+    async fn take(&self, place: &Place) -> Result<Option<Session>, Fault> {
+        let known = self.mem.get(place).await?;
+        if known.is_some_and(|known| known.kind == Kind::Browser) {
+            self.kept.take(place).await?;
+        }
+        self.mem.take(place).await
     }
 }

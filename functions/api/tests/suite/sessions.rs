@@ -1,6 +1,6 @@
-//! Sessions in memory and as documents: one suite for both.
+//! Sessions in memory, as documents, and in memory with some of them kept: one suite for all.
 
-use api::auth::{DocSessions, Kind, MemSessions, Place, Session, Sessions};
+use api::auth::{DocSessions, KeptSessions, Kind, MemSessions, Place, Session, Sessions};
 use async_trait::async_trait;
 use std::sync::Arc;
 use windlass_core::keys;
@@ -81,9 +81,13 @@ async fn suite(name: &str, sessions: &dyn Sessions, clock: &FakeClock) {
 }
 
 #[tokio::test]
-async fn both_keep_them_alike() {
+async fn all_keep_them_alike() {
     let clock = FakeClock::at(START);
     suite("memory", &MemSessions::new(clock.shared()), &clock).await;
+    let docs = Arc::new(MemDocs::new(clock.shared()));
+    let kept = KeptSessions::open(Arc::new(Slow(docs.clone())), clock.shared()).await.unwrap();
+    suite("kept", &kept, &clock).await;
+    assert!(docs.dump().is_empty(), "links are kept nowhere else");
     let docs = Arc::new(MemDocs::new(clock.shared()));
     let kept = DocSessions::new(Arc::new(Slow(docs.clone())), clock.shared());
     suite("documents", &kept, &clock).await;
@@ -93,6 +97,76 @@ async fn both_keep_them_alike() {
         let text = format!("{key} {}", String::from_utf8_lossy(&body));
         assert!(key.starts_with(keys::SESSIONS) && !text.contains(&"0e".repeat(32)), "{text}");
     }
+}
+
+/// A browser stays logged in; whoever logged out, or was crowded out, is not back.
+#[tokio::test]
+async fn a_restart_keeps_browsers_and_nothing_else() {
+    let clock = FakeClock::at(START);
+    let docs = Arc::new(MemDocs::new(clock.shared()));
+    let open = async || KeptSessions::open(docs.clone(), clock.shared()).await.unwrap();
+    let of = |kind: Kind, hours: u64, n: u8| {
+        let ends = START.plus_ms(hours * HOUR_MS);
+        (Place::of(&ticket(ends, n)).unwrap(), Session { kind, ..session(ends, "ada") })
+    };
+    #[rustfmt::skip]
+    let table = [
+        // name                      kind           hours  then   is there after a restart
+        ("a browser",                Kind::Browser, 12,    "",    true),
+        ("a browser that logs out",  Kind::Browser, 12,    "out", false),
+        ("one that ends meanwhile",  Kind::Browser, 1,     "",    false),
+        ("a token",                  Kind::Token,   12,    "",    false),
+        ("a link",                   Kind::Link,    12,    "",    false),
+    ];
+    let before = open().await;
+    for (n, (_, kind, hours, then, _)) in table.iter().enumerate() {
+        let (place, session) = of(*kind, *hours, n as u8);
+        before.put(&place, session).await.unwrap();
+        if *then == "out" {
+            assert!(before.take(&place).await.unwrap().is_some());
+        }
+    }
+    clock.advance(2 * HOUR_MS);
+    let after = open().await;
+    for (n, (name, kind, hours, _, kept)) in table.iter().enumerate() {
+        let (place, session) = of(*kind, *hours, n as u8);
+        assert_eq!(after.get(&place).await.unwrap(), kept.then_some(session), "{name}");
+    }
+    for (key, body) in docs.dump() {
+        let text = format!("{key} {}", String::from_utf8_lossy(&body));
+        assert!(!text.contains(&"00".repeat(32)), "no cookie is in the store: {text}");
+    }
+    // Of one holder's many, the first to end make room, in the store too.
+    for n in 0..250 {
+        let ends = START.plus_ms(11 * HOUR_MS + n);
+        let browser = Session { kind: Kind::Browser, ..session(ends, "many") };
+        after.put(&Place::of(&ticket(ends, 9)).unwrap(), browser).await.unwrap();
+    }
+    let kept = docs.dump().len();
+    assert!(kept <= 201, "{kept} are kept: 200, and one that has ended");
+    let again = open().await;
+    let of = |n: u64| Place::of(&ticket(START.plus_ms(11 * HOUR_MS + n), 9)).unwrap();
+    assert_eq!(again.get(&of(0)).await.unwrap(), None, "it made room");
+    assert!(again.get(&of(249)).await.unwrap().is_some());
+}
+
+/// If the store does not forget a session, its browser is not told that it is logged out.
+#[tokio::test]
+async fn a_logout_that_is_not_stored_is_none() {
+    let clock = FakeClock::at(START);
+    let faults = Faults::none();
+    let docs = Arc::new(Faulty::new(Arc::new(MemDocs::new(clock.shared())), &faults));
+    let sessions = KeptSessions::open(docs, clock.shared()).await.unwrap();
+    let ends = START.plus_ms(HOUR_MS);
+    let place = Place::of(&ticket(ends, 1)).unwrap();
+    let browser = Session { kind: Kind::Browser, ..session(ends, "ada") };
+    sessions.put(&place, browser).await.unwrap();
+    faults.replan(|_, _| Some(Strike::Before));
+    assert!(sessions.take(&place).await.is_err());
+    assert!(sessions.get(&place).await.unwrap().is_some());
+    faults.replan(|_, _| None);
+    assert!(sessions.take(&place).await.unwrap().is_some());
+    assert_eq!(sessions.get(&place).await.unwrap(), None);
 }
 
 /// Whoever takes many pays for them alone.
