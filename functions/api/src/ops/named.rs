@@ -1,6 +1,6 @@
 //! A run as a person names it: by its id, or by a beginning or an end of it that means one run only.
 use super::list::load_many;
-use super::runs::ids;
+use super::runs::{all_as_known, ids};
 use super::sight::Sight;
 use super::{App, Error, is_run_id};
 use crate::auth::Who;
@@ -63,7 +63,8 @@ async fn visible(app: &App, who: &Who, part: &str) -> Result<Vec<Run>, Error> {
     let mut found = Vec::new();
     for some in keys.chunks(SOME) {
         let runs = load_many::<Run>(docs, some).await?.into_iter().flatten();
-        found.extend(runs.map(|run| run.value).filter(|run| sight.sees(&run.stack)));
+        let seen = runs.map(|run| run.value).filter(|run| sight.sees(&run.stack));
+        found.extend(all_as_known(app, seen.collect()).await?);
         if found.len() > SHOWN_MAX {
             break;
         }

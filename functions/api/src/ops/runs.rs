@@ -94,7 +94,7 @@ fn told_by(head: &StackHead, run: &Run) -> Option<Run> {
 }
 
 /// Each as it is now: of those that were open when their documents were read, the heads are asked.
-async fn all_as_known(app: &App, runs: Vec<Run>) -> Result<Vec<Run>, Fault> {
+pub(super) async fn all_as_known(app: &App, runs: Vec<Run>) -> Result<Vec<Run>, Fault> {
     let open = runs.iter().filter(|run| !run.state.terminal()).map(|run| &run.stack);
     let stacks: BTreeSet<&StackId> = open.collect();
     let keys: Vec<String> = stacks.into_iter().map(keys::head).collect();
