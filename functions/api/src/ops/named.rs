@@ -1,4 +1,5 @@
-//! A run as a person names it: by its id, or by a beginning or an end of it that means one run only.
+//! A run as a person names it: by its id, or by a beginning or an end of it that means one run only;
+//! also by a beginning of the end that listings show.
 use super::list::load_many;
 use super::runs::{all_as_known, ids};
 use super::sight::Sight;
@@ -57,7 +58,12 @@ async fn visible(app: &App, who: &Who, part: &str) -> Result<Vec<Run>, Error> {
     let name = |key: &str| Some(key.strip_prefix(keys::RUNS)?.strip_suffix(".json")?.to_owned());
     let mut meant: BTreeSet<String> = begun.iter().filter_map(|at| name(&at.key)).collect();
     let recent = ids(app, who, None, None, LOOKED_AT_MAX).await?;
-    meant.extend(recent.into_iter().map(|id| id.0).filter(|id| id.ends_with(part)));
+    // The end, or how the end begins that listings show.
+    let ends = |id: &String| {
+        let shown = id.get(id.len().saturating_sub(SHORT_CHARS)..);
+        id.ends_with(part) || shown.is_some_and(|shown| shown.starts_with(part))
+    };
+    meant.extend(recent.into_iter().map(|id| id.0).filter(ends));
     let keys: Vec<String> = meant.iter().rev().map(|id| keys::run(&id.as_str().into())).collect();
     let sight = Sight::of(app, who).await?;
     let mut found = Vec::new();

@@ -251,11 +251,15 @@ async fn about_stack(app: &App, who: &Who, head: &StackHead) -> Result<WhyView, 
     let state = summary.as_ref().map_or("NONE", |summary| summary.state());
     lines.push(match head.defined.def() {
         None => line(format!("{slug} left the definitions.")),
-        Some(def) if state == "NONE" => line(format!(
-            "{slug} is defined in {} and has not run yet: no push has touched {}.",
-            def.repository,
-            root(&def.project_root)
-        )),
+        Some(def) if state == "NONE" => {
+            let asked = !head.queue.is_empty() || !head.proposed.is_empty();
+            let root = root(&def.project_root);
+            let why = match asked {
+                true => String::new(),
+                false => format!(": no push has touched {root}"),
+            };
+            line(format!("{slug} is defined in {} and has not run yet{why}.", def.repository))
+        }
         Some(def) => {
             let auto = if def.autodeploy { "by themselves" } else { "once somebody confirms" };
             line(format!("{slug} is {state}. Its plans apply {auto}."))

@@ -186,7 +186,7 @@ async fn a_run_goes_by_a_beginning_or_an_end_that_means_it_alone() {
     });
     let (beginning, end) = (beginning.unwrap(), &run[18..]);
     let lower = end.to_ascii_lowercase();
-    for name in [beginning, end, &lower, &run] {
+    for name in [beginning, end, &lower, &run[18..24], &run] {
         let shown: api::v1::RunDetail = world.get(&format!("/runs/{name}")).await.to();
         assert_eq!(shown.run.id, run, "{name}");
         let log: api::v1::LogPage = world.get(&format!("/runs/{name}/logs")).await.to();
@@ -208,6 +208,25 @@ async fn a_run_goes_by_a_beginning_or_an_end_that_means_it_alone() {
     let digest = world.get(&format!("/runs/{end}")).await.json();
     let body = json!({"plan_digest": digest["plan_digest"], "version": digest["version"]});
     assert_eq!(world.post(&format!("/runs/{end}/confirm"), body).await.status, 200);
+}
+
+/// A stack that never ran may well have a run that waits: here for a parent that waits for a person.
+#[tokio::test]
+async fn why_says_of_a_stack_whose_first_run_waits_no_more_than_that() {
+    let mut world = World::demo().await;
+    let late = "  - { name: late, project_root: stacks/late, depends_on: [{ stack: app-b }] }\n";
+    let definitions = format!("{}{late}", crate::common::DEFINITIONS);
+    let files = [
+        ("windlass.yaml", definitions.as_str()),
+        ("stacks/app-b/main.tf", "2"),
+        ("stacks/late/main.tf", "1"),
+    ];
+    world.push("main", &files).await;
+    world.settle().await;
+    let why: api::v1::WhyView = world.get("/why/late").await.to();
+    let lines: Vec<String> = why.lines.into_iter().map(|line| line.text).collect();
+    assert_eq!(lines[0], "late is defined in infra and has not run yet.", "{lines:?}");
+    assert!(lines[1].starts_with("Queued: run "), "{lines:?}");
 }
 
 /// Nothing that a definition brought is known while it fails: the failure is the answer.

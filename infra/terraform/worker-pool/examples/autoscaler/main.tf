@@ -1,4 +1,4 @@
-# Both functions, from zips that lie beside this folder (`infra/package --arm64` makes them).
+# Both functions, from zips that lie in this folder (`infra/package --arm64` makes them, in target/packages).
 terraform {
   required_version = ">= 1.9.0"
 
