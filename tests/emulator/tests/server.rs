@@ -129,6 +129,12 @@ fn seeded_objects_are_as_if_put() {
         assert_eq!(lengthless(seeded_headers), lengthless(put_headers), "{list}");
         assert_eq!(seeded, put, "{list}");
     }
+    // What comes and goes afterwards is seen, too.
+    assert_eq!(client.s3("PUT", "bucket/seed/d/it"), 200);
+    assert_eq!(client.s3("DELETE", "bucket/seed/b/it"), 204);
+    let (_, listed) = told("bucket?list-type=2&prefix=seed%2F");
+    let here = |name: &str| listed.contains(&format!("put/{name}/it"));
+    assert_eq!(["a", "b", "c", "d"].map(here), [true, false, true, true], "{listed}");
     assert!(server.seed("nobody", &objects, "@", &names).is_err());
 }
 
